@@ -1,0 +1,82 @@
+"""swarmlet: graphs of typed agent nodes, run in parallel, bounded and recorded.
+
+errors, schema, usage, log   the ground: what everything may use
+trace, policy                what happened; which rules hold
+graph                        what may happen: nodes and their wiring
+engine | models              making it happen; what a model call is
+agents                       prompts, tools and typed replies: an agent is a leaf of a graph
+swarm                        the runtime that runs share
+cli, testing, bridges        the doors
+
+Imports go down this list only. Start reading in graph/node.py, then engine/step.py, then trace/events.py.
+"""
+
+from swarmlet.agents.agent import Agent as Agent
+from swarmlet.agents.agent import agent as agent
+from swarmlet.agents.tools import Tool as Tool
+from swarmlet.agents.tools import tool as tool
+from swarmlet.engine.context import current as current
+from swarmlet.errors import EdgeError as EdgeError
+from swarmlet.errors import GraphError as GraphError
+from swarmlet.errors import ModelError as ModelError
+from swarmlet.errors import RunError as RunError
+from swarmlet.errors import StepFailed as StepFailed
+from swarmlet.errors import SwarmletError as SwarmletError
+from swarmlet.graph.each import Failed as Failed
+from swarmlet.graph.each import each as each
+from swarmlet.graph.lift import graph as graph
+from swarmlet.graph.lift import node as node
+from swarmlet.graph.loop import Again as Again
+from swarmlet.graph.loop import Done as Done
+from swarmlet.graph.loop import loop as loop
+from swarmlet.graph.node import Node as Node
+from swarmlet.graph.switch import switch as switch
+from swarmlet.models.base import Image as Image
+from swarmlet.models.base import Message as Message
+from swarmlet.models.openai import OpenAIModel as OpenAIModel
+from swarmlet.models.profiles import Profile as Profile
+from swarmlet.policy.limits import Limits as Limits
+from swarmlet.policy.retry import Retry as Retry
+from swarmlet.swarm.swarm import Swarm as Swarm
+from swarmlet.swarm.swarm import run as run
+from swarmlet.swarm.swarm import run_sync as run_sync
+from swarmlet.trace.read import Trace as Trace
+from swarmlet.trace.run import PartialRun as PartialRun
+from swarmlet.trace.run import Run as Run
+from swarmlet.usage import Usage as Usage
+
+__all__ = [
+    "Again",
+    "Agent",
+    "Done",
+    "EdgeError",
+    "Failed",
+    "GraphError",
+    "Image",
+    "Limits",
+    "Message",
+    "ModelError",
+    "Node",
+    "OpenAIModel",
+    "PartialRun",
+    "Profile",
+    "Retry",
+    "Run",
+    "RunError",
+    "StepFailed",
+    "Swarm",
+    "SwarmletError",
+    "Tool",
+    "Trace",
+    "Usage",
+    "agent",
+    "current",
+    "each",
+    "graph",
+    "loop",
+    "node",
+    "run",
+    "run_sync",
+    "switch",
+    "tool",
+]

@@ -1,0 +1,172 @@
+"""`@agent`: how a prompt function becomes a node."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
+
+from swarmlet.agents.output import Output, output_of
+from swarmlet.agents.prompt import Prompt, to_messages
+from swarmlet.agents.tools import AnyTool, Tool, tools_of
+from swarmlet.agents.turns import Conversation
+from swarmlet.engine.context import current
+from swarmlet.errors import GraphError
+from swarmlet.graph.lift import origin_of
+from swarmlet.graph.node import Leaf, Node, step_name
+from swarmlet.graph.signature import Signature, describe, signature_of
+from swarmlet.models.base import ChatRequest, Message
+from swarmlet.models.hub import Models
+from swarmlet.policy.options import Options
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """What an agent is made of, beside its prompt function."""
+
+    instructions: str
+    tools: tuple[Tool, ...]
+    output: Output[object]
+    max_turns: int
+    max_tokens: int
+    repairs: int
+    temperature: float | None
+    seed: int | None
+
+    def request(self, model: str, messages: tuple[Message, ...]) -> ChatRequest:
+        """The request of the first turn."""
+        return ChatRequest(
+            model=model,
+            messages=messages,
+            tools=tuple(tool.definition for tool in self.tools),
+            format=self.output.format,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            seed=self.seed,
+        )
+
+
+class Agent(Node[P, T_co], Generic[P, T_co]):
+    """A node that asks a model. Made by `@agent(Output)`."""
+
+    prompt: Callable[P, Prompt | Awaitable[Prompt]]
+    settings: AgentSettings
+
+    def render(self, *args: P.args, **kwargs: P.kwargs) -> tuple[Message, ...]:
+        """The messages that these arguments make, without calling a model: for tests and for reading.
+
+        Raises `GraphError` if the prompt function is async; use `render_async`.
+        """
+        prompt = self.prompt(*args, **kwargs)
+        if inspect.iscoroutine(prompt):
+            prompt.close()
+            raise GraphError(f"the prompt of agent {self.name!r} is async: await {self.name}.render_async(...)")
+        return to_messages(self.settings.instructions, cast("Prompt", prompt), self.name)
+
+    async def render_async(self, *args: P.args, **kwargs: P.kwargs) -> tuple[Message, ...]:
+        """As `render`, also for async prompt functions."""
+        prompt = self.prompt(*args, **kwargs)
+        if inspect.isawaitable(prompt):
+            prompt = await prompt
+        return to_messages(self.settings.instructions, prompt, self.name)
+
+
+class AgentDecorator(Protocol[T_co]):
+    """What `@agent(Output)` decorates with: a prompt function becomes an agent of its parameters."""
+
+    def __call__(self, prompt: Callable[P, Prompt] | Callable[P, Coroutine[Any, Any, Prompt]], /) -> Agent[P, T_co]:
+        """Make the agent."""
+        ...
+
+
+def agent(
+    output: TypeForm[T],
+    /,
+    *,
+    tools: Sequence[AnyTool] = (),
+    model: str | None = None,
+    instructions: str | None = None,
+    name: str | None = None,
+    max_turns: int = 10,
+    max_tokens: int = 4096,
+    repairs: int = 2,
+    temperature: float | None = None,
+    seed: int | None = None,
+) -> AgentDecorator[T]:
+    """Make a node of a prompt function: its parameters go in, its text (or messages) goes to a model, `output` comes back.
+
+    The docstring of the function is the instructions (the system message), unless `instructions` are given. `output` is any
+    type pydantic can validate; `str` is plain text. A reply that does not fit goes back to the model, `repairs` times at
+    most. `tools` are functions, nodes or graphs that the model may call; `max_turns` bounds its replies, and `max_tokens`
+    the tokens of each. `model` is a name; without it the nearest `with_options(model=)` decides, then the swarm's default.
+
+    Raises `GraphError` for an output type or a tool that the API would refuse.
+    """
+    for setting, value, least in (
+        ("max_turns", max_turns, 1),
+        ("max_tokens", max_tokens, 1),
+        ("repairs", repairs, 0),
+    ):
+        if value < least:
+            raise GraphError(f"agent({setting}=) must be at least {least}, not {value!r}")
+    shape = output_of(output)
+    known = tools_of(tools)
+
+    def decorate(prompt: Callable[..., object], /) -> Agent[..., T]:
+        if not inspect.isroutine(prompt):
+            raise GraphError(f"@agent decorates a prompt function, not {describe(prompt)}")
+        settings = AgentSettings(
+            instructions=inspect.cleandoc(instructions) if instructions is not None else inspect.getdoc(prompt) or "",
+            tools=known,
+            output=cast("Output[object]", shape),
+            max_turns=max_turns,
+            max_tokens=max_tokens,
+            repairs=repairs,
+            temperature=temperature,
+            seed=seed,
+        )
+        signature = replace(signature_of(prompt, depth=2), returns=output)
+        return _make(prompt, name or prompt.__name__, signature, Options(model=model), settings)
+
+    return cast("AgentDecorator[T]", decorate)
+
+
+def _make(
+    prompt: Callable[..., object], name: str, signature: Signature, options: Options, settings: AgentSettings
+) -> Agent[..., Any]:  # Any: the output type is known to the caller
+    async def call(*args: object, **kwargs: object) -> object:
+        step = current()
+        models = step.get(Models)
+        model = models.get(step.scope.model)
+        messages = await made.render_async(*args, **kwargs)
+        conversation = Conversation(
+            step=step,
+            models=models,
+            model=model,
+            request=settings.request(model.name, messages),
+            tools={tool.name: tool for tool in settings.tools},
+            output=settings.output,
+            max_turns=settings.max_turns,
+            repairs=settings.repairs,
+        )
+        return await conversation.run()
+
+    made: Agent[..., Any] = Agent(  # Any: as above
+        name=step_name(name),
+        signature=signature,
+        shape=Leaf(call, is_async=True, retries_itself=True),
+        origin=origin_of(prompt),
+        doc=inspect.getdoc(prompt),
+        options=options,
+    )
+    made.prompt = cast("Callable[..., Prompt | Awaitable[Prompt]]", prompt)
+    made.settings = settings
+    return made

@@ -1,0 +1,35 @@
+"""Run several async callables at once, a bounded number at a time, results in order."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar, cast
+
+import anyio
+
+T = TypeVar("T")
+
+
+async def all_of(calls: Sequence[Callable[[], Awaitable[T]]], *, at_once: int) -> list[T]:
+    """The results in the order of `calls`. The first failure stops the others and is raised as it is."""
+    if len(calls) == 1:
+        return [await calls[0]()]
+    results: list[T | None] = [None] * len(calls)
+    failures: list[Exception] = []
+    waiting = iter(range(len(calls)))
+
+    async def worker(scope: anyio.CancelScope) -> None:
+        for index in waiting:
+            try:
+                results[index] = await calls[index]()
+            except Exception as error:  # noqa: BLE001  # raised below, once everything has stopped
+                failures.append(error)
+                scope.cancel()
+                return
+
+    async with anyio.create_task_group() as group:
+        for _ in range(min(at_once, len(calls))):
+            group.start_soon(worker, group.cancel_scope)
+    if failures:
+        raise failures[0]
+    return cast("list[T]", results)

@@ -1,0 +1,141 @@
+"""Tools: functions and nodes that the model may call.
+
+What goes wrong in a tool is told to the model by default, because it can often mend its call: a bad argument, an unknown
+tool, an exception, a timeout. `on_error="raise"` fails the agent instead.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import anyio
+import anyio.to_thread
+from pydantic import ValidationError
+
+from swarmlet.agents.output import complaint
+from swarmlet.agents.signature import tool_signature
+from swarmlet.engine.context import current
+from swarmlet.engine.driver import execute
+from swarmlet.errors import GraphError, ToolError
+from swarmlet.graph.node import Leaf, Node
+from swarmlet.models.base import ToolDefinition
+from swarmlet.trace.record import to_any_json
+
+if TYPE_CHECKING:
+    from swarmlet.agents.signature import ToolSignature
+    from swarmlet.graph.node import AnyNode
+
+OnToolError: TypeAlias = Literal["tell", "raise"]
+AnyTool: TypeAlias = "Tool | Callable[..., object]"
+"""What an agent takes as a tool: a function, a node, or either with settings (`tool(...)`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A function or node with the settings under which a model may call it. Made by `tool(...)`."""
+
+    signature: ToolSignature
+    target: Callable[..., object]
+    timeout: float | None = 60
+    on_error: OnToolError = "tell"
+
+    @property
+    def name(self) -> str:
+        """The name by which the model calls it."""
+        return self.signature.name
+
+    @property
+    def definition(self) -> ToolDefinition:
+        """The tool as the model sees it."""
+        signature = self.signature
+        return ToolDefinition(signature.name, signature.description, signature.schema, signature.strict)
+
+    async def call(self, arguments: str, path: str) -> str:
+        """Call it with arguments as the model wrote them; the text is what the model is told.
+
+        `path` is the step path for a node. Raises `ToolError` with a text for the model, and the cause.
+        """
+        try:
+            bound = self.signature.bind(arguments)
+        except ValidationError as error:
+            raise ToolError(f"the arguments do not fit:\n{complaint(error)}") from error
+        with anyio.move_on_after(self.timeout) as scope:
+            try:
+                return as_text(await _invoke(self.target, bound, path))
+            except Exception as error:
+                raise ToolError(_reason(error)) from error
+        if scope.cancelled_caught:
+            raise ToolError(f"the tool took longer than its {self.timeout:g} s and was stopped")
+        raise AssertionError("this is a bug in swarmlet: a tool ended without result and without cancellation")
+
+
+def tool(
+    function: Callable[..., object],
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float | None = 60,
+    on_error: OnToolError = "tell",
+) -> Tool:
+    """A function or a node as a tool, with settings.
+
+    Parameters come from its type hints, descriptions from its docstring. An async function runs on the event loop, a sync
+    one in a worker thread; a node or a graph runs as a step below the agent's. `timeout` is in seconds. `on_error="tell"`
+    gives errors to the model as the tool's result, `"raise"` fails the agent. Raises `GraphError` for a signature that the
+    API would refuse.
+    """
+    if timeout is not None and not timeout > 0:
+        raise GraphError(f"tool(timeout=) is in seconds and must be above 0, not {timeout!r}")
+    if on_error not in ("tell", "raise"):
+        raise GraphError(f"tool(on_error=) is 'tell' or 'raise', not {on_error!r}")
+    is_node = isinstance(cast("object", function), Node)
+    facade = _facade(cast("AnyNode", function)) if is_node else function
+    signature = tool_signature(facade, name=name, description=description)
+    return Tool(signature=signature, target=function, timeout=timeout, on_error=on_error)
+
+
+def tools_of(given: Sequence[AnyTool]) -> tuple[Tool, ...]:
+    """The tools of an agent. Raises `GraphError` for two of one name."""
+    tools = tuple(one if isinstance(one, Tool) else tool(one) for one in given)
+    names = [one.name for one in tools]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise GraphError(f"two tools of the agent are both named {doubled[0]!r}: give one of them tool(..., name=)")
+    return tools
+
+
+def as_text(value: object) -> str:
+    """A tool's result as the model reads it: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else to_any_json(value).decode()
+
+
+async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, path: str) -> object:
+    if isinstance(target, Node):
+        step = current()
+        return await execute(cast("AnyNode", target), bound.args, bound.kwargs, path, step.scope, step.state)
+    call = partial(target, *bound.args, **bound.kwargs)
+    if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
+        return await cast("Coroutine[Any, Any, object]", call())  # Any: what a coroutine sends is the event loop's
+    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+
+
+def _facade(node: AnyNode) -> Callable[..., object]:
+    """A function with the node's signature, for reading tools' parameters."""
+
+    def facade(*_: object, **__: object) -> object:
+        raise NotImplementedError
+
+    facade.__name__ = facade.__qualname__ = node.name
+    facade.__doc__ = node.__doc__ or (inspect.getdoc(node.shape.call) if isinstance(node.shape, Leaf) else None)
+    facade.__annotations__ = {parameter.name: parameter.annotation for parameter in node.signature.parameters}
+    facade.__signature__ = inspect.Signature(node.signature.parameters)  # type: ignore[attr-defined]
+    return facade
+
+
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__

@@ -1,0 +1,152 @@
+"""The conversation of an agent: call the model, run the tools it asks for, call it again, until the reply fits.
+
+Every reply is one turn, and `max_turns` bounds them. Nothing is shared between two executions of an agent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from swarmlet.agents.call import Call
+from swarmlet.agents.fanout import all_of
+from swarmlet.agents.output import complaint
+from swarmlet.errors import (
+    ContentFiltered,
+    OutputInvalid,
+    Refused,
+    ReplyTruncated,
+    ToolError,
+    TurnsExhausted,
+)
+from swarmlet.models.base import ChatReply, ChatRequest, Message, ToolCall
+from swarmlet.trace.events import ToolEnded, ToolStarted
+from swarmlet.trace.record import encoder, to_any_json
+
+if TYPE_CHECKING:
+    from swarmlet.agents.output import Output
+    from swarmlet.agents.tools import Tool
+    from swarmlet.engine.context import Current
+    from swarmlet.models.base import ChatModel
+    from swarmlet.models.hub import Models
+
+T = TypeVar("T")
+
+_encode_request = encoder(ChatRequest)
+_encode_reply = encoder(ChatReply)
+
+
+@dataclass(slots=True)
+class Conversation(Generic[T]):
+    """One execution of an agent."""
+
+    step: Current
+    models: Models
+    model: ChatModel
+    request: ChatRequest
+    tools: dict[str, Tool]
+    output: Output[T]
+    max_turns: int
+    repairs: int
+
+    async def run(self) -> T:
+        """The agent's result. Raises a `ModelError` or, if a tool was told to raise, a `ToolError`."""
+        for turn in range(1, self.max_turns + 1):
+            call = Call(self.step, self.models, self.model, self.request, turn, _encode_request, _encode_reply)
+            reply = await call.complete()
+            self._check(reply)
+            if reply.tool_calls:
+                await self._use_tools(reply, turn)
+                continue
+            try:
+                return self.output.parse(reply.text)
+            except ValidationError as error:
+                self._send_back(reply, error)
+        raise TurnsExhausted(f"the agent was not done after max_turns={self.max_turns} replies of the model")
+
+    def _check(self, reply: ChatReply) -> None:
+        """Raise for a reply that is no answer."""
+        if reply.refusal:
+            raise Refused(f"the model refused: {reply.refusal}", request_id=reply.request_id)
+        if reply.finish_reason == "content_filter":
+            raise ContentFiltered("the provider's content filter withheld the reply", request_id=reply.request_id)
+        if reply.finish_reason == "length":
+            raise ReplyTruncated(
+                f"the reply was cut off at {reply.output_tokens} tokens; raise max_tokens= of the agent "
+                f"(now {self.request.max_tokens}), or ask for less",
+                request_id=reply.request_id,
+            )
+
+    def _send_back(self, reply: ChatReply, error: ValidationError) -> None:
+        wrong = complaint(error)
+        if self.repairs <= 0:
+            raise OutputInvalid(f"the reply does not fit the output type:\n{wrong}", request_id=reply.request_id) from error
+        self.repairs -= 1
+        self._extend(
+            Message.assistant(reply.text),
+            Message.user(f"Your reply does not fit what was asked for:\n{wrong}\nGive the whole reply again, corrected."),
+        )
+
+    async def _use_tools(self, reply: ChatReply, turn: int) -> None:
+        """Run the tools of one turn side by side; their results go back in the order of the calls."""
+        calls = reply.tool_calls
+        paths = [self.step.child_path(call.name) if call.name in self.tools else "" for call in calls]
+        results = await all_of(
+            [lambda c=call, p=path: self._use(c, p, turn) for call, path in zip(calls, paths, strict=True)],  # type: ignore[misc]
+            at_once=self.models.limits.tools,
+        )
+        answers = [Message.tool(call.id, text) for call, text in zip(calls, results, strict=True)]
+        self._extend(Message.assistant(reply.text, calls), *answers)
+
+    async def _use(self, call: ToolCall, path: str, turn: int) -> str:
+        """Run one tool, and record it. What the model is to be told of an error is the result."""
+        recorder = self.step.recorder
+        arguments = recorder.keep(call.arguments, to_any_json)
+        recorder.emit(
+            ToolStarted(
+                at=recorder.now(),
+                path=self.step.path,
+                turn=turn,
+                id=call.id,
+                tool=call.name,
+                arguments=arguments,
+            )
+        )
+        error: ToolError | None = None
+        try:
+            text = await self._find(call.name).call(call.arguments, path)
+        except ToolError as failure:
+            error, text = failure, f"Error: {failure}"
+        except BaseException:
+            self._ended(call, turn, "", None, cancelled=True)
+            raise
+        self._ended(call, turn, text, error)
+        if error is not None and call.name in self.tools and self.tools[call.name].on_error == "raise":
+            raise ToolError(f"tool {call.name!r} failed: {error}") from (error.__cause__ or error)
+        return text
+
+    def _ended(self, call: ToolCall, turn: int, text: str, error: ToolError | None, *, cancelled: bool = False) -> None:
+        recorder = self.step.recorder
+        recorder.emit(
+            ToolEnded(
+                at=recorder.now(),
+                path=self.step.path,
+                turn=turn,
+                id=call.id,
+                tool=call.name,
+                state="cancelled" if cancelled else "failed" if error else "finished",
+                result=None if cancelled else recorder.keep(text, to_any_json),
+                error=recorder.fault(error) if error else None,
+            )
+        )
+
+    def _find(self, name: str) -> Tool:
+        if name not in self.tools:
+            known = ", ".join(sorted(self.tools)) or "none"
+            raise ToolError(f"there is no tool {name!r}; there are: {known}")
+        return self.tools[name]
+
+    def _extend(self, *messages: Message) -> None:
+        self.request = replace(self.request, messages=(*self.request.messages, *messages))

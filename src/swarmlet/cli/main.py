@@ -1,0 +1,92 @@
+"""Reads the command line and hands it to a subcommand.
+
+A subcommand is a module of this package with `register(subparsers)`, which adds its parser, and `run(options)`, which
+returns the exit status: 0 for success, 1 if it failed, 2 if it was asked wrongly. A module is imported only if its
+name is among the arguments, or if all are asked for (`--help`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, cast
+
+from swarmlet.cli import UsageError, message
+from swarmlet.errors import SwarmletError
+
+COMMANDS: Final = ("demo", "runs", "show")
+"""The subcommands, in the order in which `--help` shows them; each is a module of this package."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="backslashreplace")  # an output that cannot show a letter shows its escape
+    try:
+        options = _parser(arguments).parse_args(arguments)
+        status = cast("int", options.run(options))
+        sys.stdout.flush()
+    except UsageError as error:
+        message(str(error))
+        return 2
+    except SwarmletError as error:
+        message(str(error))
+        return 1
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        _silence()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="swarmlet", description="Look at what swarms of agents did.")
+    parser.add_argument("--version", action="version", version=f"swarmlet {_version()}")
+    _add_common(parser, suppress=False)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in [name for name in COMMANDS if name in arguments] or COMMANDS:
+        if find_spec(f"swarmlet.cli.{name}") is None:  # the demo is not written yet
+            continue
+        module = import_module(f"swarmlet.cli.{name}")
+        module.register(subparsers)
+        subparser = subparsers.choices[name]
+        subparser.set_defaults(run=module.run)
+        _add_common(subparser, suppress=True)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, *, suppress: bool) -> None:
+    """The options of all subcommands, which may stand before and after the subcommand's name."""
+    journal: object = argparse.SUPPRESS if suppress else None
+    as_json: object = argparse.SUPPRESS if suppress else False
+    parser.add_argument(
+        "--journal",
+        metavar="PATH",
+        type=Path,
+        default=journal,
+        help="the journal to use (default: SWARMLET_JOURNAL, else one in the user's state folder)",
+    )
+    parser.add_argument("--json", action="store_true", default=as_json, help="print JSON")
+
+
+def _version() -> str:
+    try:
+        return metadata.version("swarmlet")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _silence() -> None:
+    """Let Python's last flush at exit go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

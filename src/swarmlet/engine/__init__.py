@@ -1,0 +1,11 @@
+"""Making it happen.
+
+step        `Step` and `Outcome`: what goes through the one seam, `StepRunner`, and what comes back
+scheduler   pure: what has just finished -> what to start; tested without an event loop
+frames      one class for each shape of a node that has nodes inside
+driver      executes what the scheduler hands out, in a task group
+local       the `StepRunner` of this process: options, attempts, the record of each step
+context     `current()`: what a running step may ask for
+
+The engine knows the shapes of nodes and opaque callables. It never hears of a model.
+"""

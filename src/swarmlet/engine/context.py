@@ -1,0 +1,128 @@
+"""`current()`: what a running step may ask for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
+
+from swarmlet.errors import SwarmletError
+from swarmlet.log import get_logger
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from swarmlet.engine.step import StepRunner
+    from swarmlet.graph.node import AnyNode, Node
+    from swarmlet.policy.options import Scope
+    from swarmlet.trace.events import RunId
+    from swarmlet.trace.record import Recorder
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class RunState:
+    """What all steps of one run share."""
+
+    recorder: Recorder
+    runner: StepRunner
+    resources: Mapping[type, object]
+    monotonic: Callable[[], float] = time.perf_counter
+    reported: set[str] = field(default_factory=set[str])
+    """Nodes whose blocking of the event loop was reported already."""
+
+    @property
+    def id(self) -> RunId:
+        """The run's id."""
+        return self.recorder.run
+
+
+@final
+class Current:
+    """The step that is running here: `current()` gives it inside any node, agent prompt or tool."""
+
+    __slots__ = ("_counts", "attempt", "path", "scope", "state")
+
+    def __init__(self, state: RunState, path: str, scope: Scope) -> None:
+        self.state = state
+        self.path = path
+        """Where the step stands in the run, such as `solve/attempt[2]/review`."""
+        self.attempt = 1
+        """Which try of the step this is, from 1."""
+        self.scope = scope
+        self._counts: dict[str, int] | None = None
+
+    @property
+    def run_id(self) -> RunId:
+        """The id of the run."""
+        return self.state.id
+
+    @property
+    def idempotency_key(self) -> str:
+        """Names this step once and for all, the same in every attempt and after a resume: pass it to what must act once."""
+        return f"{self.state.id}:{self.path}"
+
+    @property
+    def recorder(self) -> Recorder:
+        """The run's recorder, for nodes that record calls of their own, as agents do."""
+        return self.state.recorder
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        """A structlog logger bound to the run and the step."""
+        return get_logger().bind(run=self.state.id, path=self.path)
+
+    def get(self, resource: type[R]) -> R:
+        """The swarm's resource of this type. Raises `SwarmletError` that names those that there are."""
+        try:
+            return cast("R", self.state.resources[resource])
+        except KeyError:
+            known = ", ".join(sorted(kind.__name__ for kind in self.state.resources)) or "none"
+            raise SwarmletError(
+                f"step {self.path!r} asks for a {resource.__name__}, which the swarm does not have (it has: {known}); "
+                f"give it: Swarm(resources={{{resource.__name__}: ...}})"
+            ) from None
+
+    async def run(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `node` as a child of this step: under its options, its cancellation and its trace.
+
+        Several may run at once, in a task group of the caller's. Raises what the node's run raises: `StepFailed` with the
+        child's path.
+        """
+        from swarmlet.engine.driver import execute
+
+        plain = cast("AnyNode", node)
+        plain.signature.bind(args, kwargs)
+        value = await execute(plain, args, kwargs, self.child_path(plain.name), self.scope, self.state)
+        return cast("T", value)
+
+    def child_path(self, name: str) -> str:
+        """The path of a child step: `name` under this one, with `~2`, `~3` for further children of that name."""
+        if self._counts is None:
+            self._counts = {}
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        return f"{self.path}/{name}" if count == 1 else f"{self.path}/{name}~{count}"
+
+    def __repr__(self) -> str:
+        return f"<step {self.path} of run {self.state.id}, attempt {self.attempt}>"
+
+
+_current: ContextVar[Current | None] = ContextVar("swarmlet_current", default=None)
+
+
+def current() -> Current:
+    """The step that is running here. Raises `SwarmletError` outside of one."""
+    step = _current.get()
+    if step is None:
+        raise SwarmletError("current() is for code that runs inside a step; no step is running here")
+    return step
+
+
+def enter(step: Current) -> None:
+    """Make `step` what `current()` gives in this context."""
+    _current.set(step)

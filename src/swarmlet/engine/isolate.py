@@ -1,0 +1,36 @@
+"""Run a coroutine in a context of its own without a task of its own.
+
+Steps that follow one another are executed by the same task, because a task a step costs several times the step. Their
+context variables must not leak from one to the next all the same, so each coroutine is driven in its own copied context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from types import coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from contextvars import Context
+
+T = TypeVar("T")
+
+
+@coroutine
+def in_context(context: Context, steps: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:  # Any: the event loop's own
+    """Await `steps` with `context` as the current context."""
+    result: Any = None  # Any: what the event loop sends, which is its own business
+    thrown: BaseException | None = None
+    while True:
+        try:
+            wish = context.run(steps.send, result) if thrown is None else context.run(steps.throw, thrown)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        try:
+            result, thrown = (yield wish), None
+        except GeneratorExit:
+            context.run(steps.close)
+            raise
+        except BaseException as error:  # noqa: BLE001  # thrown in by the event loop: it belongs to the coroutine
+            thrown = error

@@ -1,0 +1,145 @@
+"""The `StepRunner` of this process: applies a node's options, tries as often as its policy says, records what happened."""
+
+from __future__ import annotations
+
+import inspect
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, cast, final
+
+import anyio
+import anyio.to_thread
+
+from swarmlet.engine.context import Current, enter
+from swarmlet.engine.driver import drive
+from swarmlet.engine.isolate import in_context
+from swarmlet.engine.step import Faulted, Finished, Outcome, Step, as_failure
+from swarmlet.errors import DeadlineExceeded
+from swarmlet.graph.node import Leaf
+from swarmlet.log import get_logger
+from swarmlet.policy.retry import retried
+from swarmlet.trace.events import Noted, StepEnded, StepRetried, StepStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from contextvars import Context
+
+    from swarmlet.engine.context import RunState
+    from swarmlet.policy.retry import Retry
+
+LOOP_HELD = 0.05
+"""Seconds for which a sync node may hold the event loop before it is reported."""
+
+
+def time_left() -> float:
+    """Seconds until the nearest deadline around this task; infinite without one."""
+    return anyio.current_effective_deadline() - anyio.current_time()
+
+
+@final
+class LocalRunner:
+    """Executes steps here and now."""
+
+    def __init__(self) -> None:
+        self.state: RunState
+
+    async def run(self, step: Step) -> Outcome:
+        """Execute `step`, with its start and its end in the record whatever happens."""
+        recorder, node = self.state.recorder, step.node
+        waited = max(0.0, self.state.monotonic() - step.ready_at) if step.ready_at is not None else 0.0
+        inputs = recorder.keep_all(step.named_arguments(), node.encode_inputs)
+        recorder.emit(StepStarted(at=recorder.now(), path=step.path, node=node.origin, inputs=inputs, waited=waited))
+        try:
+            value = await self._within_time(step)
+        except Exception as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
+            failure = as_failure(step.path, error)
+            fault = recorder.fault(error)
+            recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="failed", error=fault))
+            return Faulted(failure)
+        except BaseException:
+            recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="cancelled"))
+            raise
+        output = recorder.keep(value, node.encode_output)
+        recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="finished", output=output))
+        return Finished(value)
+
+    async def _within_time(self, step: Step) -> object:
+        timeout = step.node.options.timeout
+        if timeout is None:
+            return await self._with_retries(step)
+        with anyio.move_on_after(timeout) as scope:
+            return await self._with_retries(step)
+        if scope.cancelled_caught:
+            raise DeadlineExceeded(step.path, timeout)
+        raise AssertionError("this is a bug in swarmlet: a scope ended without result and without cancellation")
+
+    async def _with_retries(self, step: Step) -> object:
+        scope = step.scope.enter(step.node.options)
+        current = Current(self.state, step.path, scope)
+        shape = step.node.shape
+        if not isinstance(shape, Leaf):
+            return await drive(step.node, step.args, step.kwargs, step.path, scope, self.state)
+        if scope.retry is None or shape.retries_itself:
+            return await self._call(shape, step, current)
+        return await self._again_and_again(shape, step, current, scope.retry)
+
+    async def _again_and_again(self, leaf: Leaf, step: Step, current: Current, policy: Retry) -> object:
+        recorder = self.state.recorder
+
+        def attempt(number: int) -> Coroutine[object, object, object]:
+            fresh = Current(self.state, step.path, current.scope)
+            fresh.attempt = number
+            return self._call(leaf, step, fresh)
+
+        def note(number: int, error: BaseException, wait: float) -> None:
+            fault = recorder.fault(error)
+            recorder.emit(StepRetried(at=recorder.now(), path=step.path, attempt=number, error=fault, wait=wait))
+
+        return await retried(attempt, policy, sleep=anyio.sleep, remaining=time_left, on_retry=note)
+
+    async def _call(self, leaf: Leaf, step: Step, current: Current) -> object:
+        """Call the function in a context of its own, in which `current()` gives this step."""
+        context = copy_context()
+        context.run(enter, current)
+        if leaf.is_async:
+            made = context.run(leaf.call, *step.args, **step.kwargs)
+            return await in_context(context, cast("Coroutine[object, object, object]", made))
+        if leaf.thread:
+            return await self._in_thread(leaf, step, context)
+        return await self._inline(leaf, step, context)
+
+    async def _inline(self, leaf: Leaf, step: Step, context: Context) -> object:
+        before = self.state.monotonic()
+        value = context.run(leaf.call, *step.args, **step.kwargs)
+        held = self.state.monotonic() - before
+        if held > LOOP_HELD:
+            self._report_held(step, held)
+        if inspect.iscoroutine(value):
+            return await in_context(context, value)
+        return value
+
+    async def _in_thread(self, leaf: Leaf, step: Step, context: Context) -> object:
+        call = partial(leaf.call, *step.args, **step.kwargs)
+        try:
+            return await anyio.to_thread.run_sync(context.run, call, abandon_on_cancel=True)
+        except anyio.get_cancelled_exc_class():
+            self._note(
+                step.path,
+                "cancelled while its function ran in a thread: threads cannot be stopped, so it runs on",
+            )
+            raise
+
+    def _report_held(self, step: Step, held: float) -> None:
+        if step.node.origin in self.state.reported:
+            return
+        self.state.reported.add(step.node.origin)
+        message = (
+            f"{step.node.name!r} held the event loop for {held * 1000:.0f} ms, and all other steps with it; "
+            "decorate it with @node(thread=True), or make it async"
+        )
+        self._note(step.path, message)
+        get_logger().warning(message, run=self.state.id, path=step.path)
+
+    def _note(self, path: str, message: str) -> None:
+        recorder = self.state.recorder
+        recorder.emit(Noted(at=recorder.now(), path=path, message=message))

@@ -1,0 +1,108 @@
+"""The scheduler: state, and what has just finished -> state, and what to start.
+
+Pure: it has no clock, no event loop and no I/O, so it is tested by telling it what finished, in any order. Run again from
+the top with the same outcomes it hands out the same steps with the same paths, which is what resuming relies on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, final
+
+from swarmlet.engine.frames import Frame, frame_for
+from swarmlet.engine.step import Step
+from swarmlet.graph.node import Leaf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from swarmlet.graph.node import AnyNode
+    from swarmlet.policy.options import Scope
+
+
+@final
+class Scheduler:
+    """Schedules one execution of a node that has nodes inside.
+
+    `ready` holds the steps that may start now, in order. Tell it with `step_finished` and `step_failed` how they went.
+    When `done` is true, `output` is the node's result; when `failures` is not empty, the node has failed and nothing more
+    should be started.
+    """
+
+    def __init__(self, node: AnyNode, args: Sequence[object], kwargs: Mapping[str, object], path: str, scope: Scope) -> None:
+        self.ready: deque[Step] = deque()
+        self.failures: list[Exception] = []
+        self.done = False
+        self.output: object = None
+        self._completions: deque[tuple[Frame | None, int, object]] = deque()
+        self._open(node, args, kwargs, path, scope, None, 0)
+        self._settle()
+
+    def step_finished(self, step: Step, value: object) -> None:
+        """`step` returned `value`."""
+        self.complete(step.frame, step.key, value)
+        self._settle()
+
+    def step_failed(self, step: Step, error: Exception) -> None:
+        """`step` failed with `error`."""
+        self.fail(step.frame, step.key, error)
+        self._settle()
+
+    # For frames
+
+    def launch(
+        self,
+        node: AnyNode,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        path: str,
+        scope: Scope,
+        frame: Frame,
+        key: int,
+        *,
+        apart: bool = False,
+    ) -> None:
+        """Start `node` as child `key` of `frame`.
+
+        A leaf becomes a step. So does a node with options of its own, and one that must be able to fail alone (`apart`):
+        its runner executes it in a scheduler of its own, inside one cancel scope. Any other node is opened here, so that
+        its steps run beside everything else.
+        """
+        if isinstance(node.shape, Leaf) or apart or not node.options.empty:
+            self.ready.append(Step(path, node, args, kwargs, scope, frame, key))
+        else:
+            self._open(node, args, kwargs, path, scope, frame, key)
+
+    def complete(self, frame: Frame | None, key: int, value: object) -> None:
+        """Child `key` of `frame` has its result. `None` is the whole."""
+        self._completions.append((frame, key, value))
+
+    def fail(self, frame: Frame | None, key: int, error: Exception) -> None:
+        """Child `key` of `frame` has failed: the nearest frame that deals with failures does, or the whole fails."""
+        while frame is not None:
+            if frame.failed(key, error):
+                return
+            key, frame = frame.key, frame.parent
+        self.failures.append(error)
+
+    def _open(
+        self,
+        node: AnyNode,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        path: str,
+        scope: Scope,
+        parent: Frame | None,
+        key: int,
+    ) -> None:
+        make = frame_for(node.shape)
+        make(node.shape, node, self, path, args, kwargs, scope, parent, key).begin()
+
+    def _settle(self) -> None:
+        """Tell frames of completions until nothing new is complete. A queue, so that depth never grows with rounds."""
+        while self._completions:
+            frame, key, value = self._completions.popleft()
+            if frame is None:
+                self.done, self.output = True, value
+            else:
+                frame.finished(key, value)

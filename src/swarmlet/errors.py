@@ -1,0 +1,213 @@
+"""Every error that swarmlet raises on purpose.
+
+    SwarmletError
+    ├── GraphError             a graph was built wrong; `problems` lists all that was found
+    │   ├── EdgeError              a value of one type is wired to a parameter of another
+    │   └── WiringError            a call that cannot be wired: missing, doubled, unused, from elsewhere
+    ├── RunError               a run went wrong; has `.path` and `.run` (what was done and paid until then)
+    │   ├── StepFailed             a step raised: its exception is `__cause__`
+    │   ├── RoundsExhausted        a loop was not done after its last round
+    │   └── DeadlineExceeded       a `timeout=` ran out
+    ├── ModelError             why a model call failed; found as the cause of a StepFailed
+    │   ├── NoApiKey               no key and no other endpoint was given
+    │   ├── RateLimited            429: too fast; waited for and tried again first
+    │   ├── QuotaExhausted         429 insufficient_quota: waiting does not help
+    │   ├── ModelUnavailable       timeout, lost connection, 408, 409, 5xx; tried again first
+    │   ├── RequestRejected        400, 401, 403, 404, 422: the request itself is refused
+    │   ├── ContextTooLong         the prompt does not fit the model's window
+    │   ├── Refused                the model declined to answer
+    │   ├── ReplyTruncated         the reply ran into max_tokens
+    │   ├── ContentFiltered        the provider's filter withheld the reply
+    │   ├── OutputInvalid          the reply does not fit the output type, also after being sent back
+    │   ├── ReplyMalformed         the server's answer is not a chat completion
+    │   └── TurnsExhausted         the agent still wanted tools after its last turn
+    ├── ToolError              a tool failed and the agent was told to raise
+    └── JournalError           a journal cannot be opened, read or written
+
+Build errors and run errors are different branches: the first are bugs in the caller's graph, found before any
+model call; the second are events of one run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    # The one upward name of the ground floor, for type checkers only: a failed run hands back what it has.
+    from swarmlet.trace.run import PartialRun
+
+
+class SwarmletError(Exception):
+    """Base of every error that swarmlet raises on purpose."""
+
+
+# Built wrong
+
+
+class GraphError(SwarmletError):
+    """A graph, node or agent is built wrong. Raised where it is defined, before any model call.
+
+    `problems` holds one text for each thing that is wrong, each with the source line; all of them are found at once.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__(problems)
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return self.problems[0]
+        numbered = (f"{number}. {problem}" for number, problem in enumerate(self.problems, 1))
+        return "\n".join([f"{len(self.problems)} things are wrong:", *numbered])
+
+
+class EdgeError(GraphError):
+    """A value of one type is wired to a parameter that asks for another."""
+
+
+class WiringError(GraphError):
+    """A node is called in a way that cannot become part of a graph."""
+
+
+# Ran wrong
+
+
+class RunError(SwarmletError):
+    """A run went wrong at the step `path`.
+
+    `run` is set when the error leaves `run()`: its id, trace, usage, and through the trace every finished output.
+    """
+
+    run: PartialRun | None = None
+
+    def __init__(self, path: str, *details: object) -> None:
+        self.path = path
+        super().__init__(path, *details)
+
+
+class StepFailed(RunError):
+    """A step raised an exception, which is this error's `__cause__`."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(path, reason)
+
+    def __str__(self) -> str:
+        return f"step {self.path!r} failed: {self.reason}"
+
+
+class RoundsExhausted(RunError):
+    """A loop's body still said `Again` after the last of its `rounds`; `state` is the last state it asked for."""
+
+    def __init__(self, path: str, rounds: int, state: object = None) -> None:
+        self.rounds = rounds
+        self.state = state
+        super().__init__(path, rounds, state)
+
+    def __str__(self) -> str:
+        return (
+            f"loop {self.path!r} was not done after {self.rounds} rounds: raise `rounds=`, "
+            "or give `otherwise=` a node that makes the result of the last state"
+        )
+
+
+class DeadlineExceeded(RunError):
+    """A step, with everything under it, took longer than its `timeout=` (in seconds)."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self.timeout = timeout
+        super().__init__(path, timeout)
+
+    def __str__(self) -> str:
+        return f"step {self.path!r} was stopped: it took longer than its timeout of {self.timeout:g} s"
+
+
+# Models and tools
+
+
+class ModelError(SwarmletError):
+    """Why a model call failed.
+
+    `retryable` says whether the same request may succeed later; `retry_after` is the server's own wish in seconds;
+    `status` and `request_id` are the HTTP answer's, where there was one. No header and no key is kept.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.message = message
+        self.status = status
+        self.retry_after = retry_after
+        self.request_id = request_id
+        super().__init__(message)
+
+
+class NoApiKey(ModelError):
+    """No API key was found and no other endpoint was named."""
+
+
+class RateLimited(ModelError):
+    """The server refused the call because calls come too fast (429)."""
+
+    retryable = True
+
+
+class QuotaExhausted(ModelError):
+    """The account has no quota left (429 `insufficient_quota`). Waiting does not help, so it is not retried."""
+
+
+class ModelUnavailable(ModelError):
+    """The server could not be reached or could not answer: timeout, lost connection, 408, 409 or 5xx."""
+
+    retryable = True
+
+
+class RequestRejected(ModelError):
+    """The server refuses the request itself (400, 401, 403, 404, 422). Sending it again changes nothing."""
+
+
+class ContextTooLong(ModelError):
+    """The prompt, with the room kept for the reply, does not fit the model's context window."""
+
+
+class Refused(ModelError):
+    """The model declined to answer; the message holds its words."""
+
+
+class ReplyTruncated(ModelError):
+    """The reply reached the completion cap before it was complete. It was paid for."""
+
+
+class ContentFiltered(ModelError):
+    """The provider's content filter withheld the reply. It was paid for."""
+
+
+class OutputInvalid(ModelError):
+    """The reply does not fit the output type, also after it was sent back with what is wrong."""
+
+
+class ReplyMalformed(ModelError):
+    """The server answered 200 with something that is not a chat completion."""
+
+    retryable = True
+
+
+class TurnsExhausted(ModelError):
+    """The agent still called tools in the last turn that `max_turns=` allows."""
+
+
+class ToolError(SwarmletError):
+    """A tool failed and its agent was told to raise. The tool's exception is `__cause__`."""
+
+
+class JournalError(SwarmletError):
+    """A journal cannot be opened, read or written."""

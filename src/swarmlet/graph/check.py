@@ -1,0 +1,66 @@
+"""Whether what is wired fits what is asked, edge by edge.
+
+A static checker says the same earlier where the user runs one. Here the types are those that the definitions declare,
+so an undeclared one (`Any`) fits everywhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterator
+from typing import Any, Literal, cast
+
+from typing_extensions import get_type_hints
+
+from swarmlet.graph.ref import about, is_ref, parts_of, refs_in
+from swarmlet.graph.types import element_type, fits, item_type, show
+
+
+def mismatches(value: object, wanted: object) -> Iterator[tuple[str, object, object]]:
+    """What in `value` does not fit `wanted`: (what it is, its type, the type that is asked for)."""
+    if is_ref(value):
+        known = about(value)
+        if not fits(known.type, wanted):
+            yield known.label, known.type, wanted
+    elif next(refs_in(value), None) is None:
+        if (given := _constant_type(value)) is not Any and not fits(given, wanted):
+            yield f"the constant {value!r}", given, wanted
+    elif not fits(type(value), wanted):
+        yield f"the {type(value).__name__}", type(value), wanted
+    else:
+        for part, type_ in _typed_parts(value, wanted):
+            yield from mismatches(part, type_)
+
+
+def _typed_parts(value: object, wanted: object) -> Iterator[tuple[object, object]]:
+    """The parts of a container that holds refs, each with the type that `wanted` asks of it."""
+    parts = parts_of(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        hints = get_type_hints(type(value), include_extras=True)
+        names = [field.name for field in dataclasses.fields(value) if field.init]
+        yield from ((part, hints.get(name, Any)) for name, part in zip(names, parts, strict=True))
+    elif isinstance(value, dict):
+        keys = list(cast("dict[object, object]", value))
+        yield from ((part, item_type(wanted, key) or Any) for key, part in zip(keys, parts, strict=True))
+    else:
+        each = element_type(wanted) or Any
+        for index, part in enumerate(parts):
+            yield part, (item_type(wanted, index) or each) if isinstance(value, tuple) else each
+
+
+def _constant_type(value: object) -> object:
+    """The narrowest type of a plain value that is worth checking; containers are left to the static checker."""
+    if value is None:
+        return None
+    if isinstance(value, enum.Enum) or type(value) in (str, int, bool, bytes):
+        return Literal[value]
+    if type(value) in (list, tuple, dict, set, frozenset) or isinstance(value, type) or callable(value):
+        return Any
+    return type(value)
+
+
+def edge_problem(line: str, target: str, found: tuple[str, object, object]) -> str:
+    """The message for one edge: both sides, both types, the source line."""
+    what, given, wanted = found
+    return f"{line}: {what} is {show(given)}, but {target} asks for {show(wanted)}"

@@ -1,0 +1,93 @@
+"""`each`: map a node over a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, Union, cast, final, overload
+
+from pydantic import ConfigDict, Field
+
+from swarmlet.errors import GraphError
+from swarmlet.graph.lift import as_node
+from swarmlet.graph.node import AnyNode, Node
+
+P = ParamSpec("P")
+A = TypeVar("A")
+B = TypeVar("B")
+OnError: TypeAlias = Literal["raise", "keep", "skip"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What stands in the place of a result that could not be made, in `each(..., on_error="keep")`."""
+
+    path: str
+    """The step that failed."""
+    type: str
+    """Name of the class of its exception."""
+    message: str
+    """The exception's text."""
+    error: Annotated[Exception | None, Field(exclude=True)] = None
+    """The exception itself; `None` when this was read back from a journal."""
+
+    __pydantic_config__ = ConfigDict(arbitrary_types_allowed=True)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EachShape:
+    """A map, for the engine: execute `body` for each item, `concurrency` of them at once."""
+
+    body: AnyNode
+    concurrency: int | None
+    on_error: OnError
+
+    def inner(self) -> tuple[tuple[str, AnyNode], ...]:
+        """The mapped node."""
+        return (("", self.body),)
+
+
+@overload
+def each(
+    body: Callable[Concatenate[A, P], B],
+    *,
+    concurrency: int | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
+) -> Node[Concatenate[Sequence[A], P], list[B]]: ...
+
+
+@overload
+def each(
+    body: Callable[Concatenate[A, P], B], *, concurrency: int | None = None, on_error: Literal["keep"]
+) -> Node[Concatenate[Sequence[A], P], list[B | Failed]]: ...
+
+
+def each(
+    body: Callable[Concatenate[A, P], B], *, concurrency: int | None = None, on_error: OnError = "raise"
+) -> Node[Concatenate[Sequence[A], P], list[B]] | Node[Concatenate[Sequence[A], P], list[B | Failed]]:
+    """Map `body` over a list: all items at once, or at most `concurrency` of them; results in the order of the items.
+
+    Further arguments are the same for each item. An empty list gives an empty list. When an item fails, `"raise"` stops
+    the others and fails; `"keep"` puts a `Failed` in its place, and what the others paid for is kept; `"skip"` leaves it
+    out. Item i has the path `name[i]`.
+    """
+    node = as_node(body, "each's node")
+    first = node.signature.first
+    if first is None:
+        raise GraphError(f"each({node.name}): {node.name!r} takes no positional parameter that an item could go to")
+    if concurrency is not None and concurrency < 1:
+        raise GraphError(f"each({node.name}, concurrency=) must be at least 1, not {concurrency!r}")
+    if on_error not in ("raise", "keep", "skip"):
+        raise GraphError(f"each({node.name}, on_error=) is 'raise', 'keep' or 'skip', not {on_error!r}")
+    result = node.signature.returns
+    given = Union[result, Failed] if on_error == "keep" else result  # noqa: UP007  # a value, not an annotation
+    items, returns = cast("Any", Sequence)[first.annotation], cast("Any", list)[given]  # Any: types made at run time
+    return Node(
+        name=node.name,
+        signature=node.signature.with_first(items, returns),
+        shape=EachShape(node, concurrency, on_error),
+        origin=node.origin,
+        doc=node.__doc__,
+    )

@@ -1,0 +1,119 @@
+"""`@node` and `@graph`: how functions and classes become nodes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar, cast, overload
+
+from swarmlet.errors import GraphError
+from swarmlet.graph.node import AnyNode, Leaf, Node, step_name
+from swarmlet.graph.plan import GraphShape
+from swarmlet.graph.signature import describe, signature_of
+from swarmlet.graph.wiring import compile_graph
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Lift:
+    """The decorator that `@node(...)` with options gives."""
+
+    def __init__(self, name: str | None, thread: bool) -> None:
+        self._name = name
+        self._thread = thread
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> Node[P, T]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, T], /) -> Node[P, T]: ...
+
+    def __call__(self, function: Callable[..., object], /) -> AnyNode:
+        return _lift(function, self._name, self._thread, depth=2)
+
+
+@overload
+def node(function: Callable[P, Coroutine[Any, Any, T]], /) -> Node[P, T]: ...  # Any: what a coroutine sends is unused
+
+
+@overload
+def node(function: Callable[P, T], /) -> Node[P, T]: ...
+
+
+@overload
+def node(*, name: str | None = None, thread: bool = False) -> _Lift: ...
+
+
+def node(function: Callable[..., object] | None = None, /, *, name: str | None = None, thread: bool = False) -> AnyNode | _Lift:
+    """Make a node of a function (async or sync) or of a class, such as a pydantic model.
+
+    A sync function runs inline, on the event loop: it is glue. One that computes or blocks for longer than 50 ms is
+    reported; `@node(thread=True)` moves it to a worker thread. `name` is how its steps are called in paths, instead of the
+    function's name. Raises `GraphError` for hints that cannot be resolved.
+    """
+    if function is None:
+        return _Lift(name, thread)
+    return _lift(function, name, thread, depth=2)
+
+
+def _lift(function: Callable[..., object], name: str | None, thread: bool, *, depth: int) -> AnyNode:
+    if isinstance(function, Node):
+        raise GraphError(f"{cast('AnyNode', function).name!r} is a node already")
+    if not callable(function):
+        raise GraphError(f"@node takes a function or a class, not {function!r}")
+    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004  # an object with an async __call__ is an async function
+    )
+    if is_async and thread:
+        raise GraphError(f"{describe(function)} is async: thread=True is for sync functions that block")
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise GraphError(f"{describe(function)} is a generator; a node returns one value: return a list")
+    return Node(
+        name=step_name(name or _name_of(function)),
+        signature=signature_of(function, depth=depth + 1),
+        shape=Leaf(function, is_async, thread),
+        origin=origin_of(function),
+        doc=inspect.getdoc(function),
+    )
+
+
+def graph(body: Callable[P, T], /) -> Node[P, T]:
+    """Make a graph of a wiring function: its body runs once, now, on refs, and each node it calls becomes a step.
+
+    Raises `GraphError` that lists everything that is wrong with the wiring, before any model call.
+    """
+    if inspect.iscoroutinefunction(body):
+        raise GraphError(f"@graph {describe(body)} must be a plain function: wiring needs no await")
+    signature = signature_of(body, depth=2)
+    name = step_name(_name_of(body))
+    return Node(
+        name=name,
+        signature=signature,
+        shape=GraphShape(compile_graph(name, signature, body)),
+        origin=origin_of(body),
+        doc=inspect.getdoc(body),
+    )
+
+
+def as_node(function: Callable[P, T], role: str) -> Node[P, T]:
+    """The node that `function` is, or a lifted plain function: combinators take both."""
+    if isinstance(function, Node):
+        return cast("Node[P, T]", function)
+    if not callable(function):
+        raise GraphError(f"{role} must be a node or a function, not {function!r}")
+    name = _name_of(function)
+    lifted = _lift(function, role if name == "<lambda>" else name, False, depth=3)
+    return cast("Node[P, T]", lifted)
+
+
+def origin_of(function: object) -> str:
+    """`module:qualified.name`, by which another process can import the definition."""
+    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+
+def _name_of(function: object) -> str:
+    name = getattr(function, "__name__", None) or type(function).__name__
+    if name == "<lambda>":
+        return name
+    return str(name)

@@ -1,0 +1,141 @@
+"""`Node`: a definition, a typed function from values to a value.
+
+Everything that can be run or wired is a node: a lifted function, an agent, a graph, a combinator. What tells them apart
+for the engine is their `shape`; there are few, and the engine has one case for each. A `Leaf` is an opaque callable,
+so the engine never hears of models. Nodes never change: `with_options` gives a new one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, final
+
+from swarmlet.errors import GraphError
+from swarmlet.policy.options import Options
+from swarmlet.trace.record import encoder
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from swarmlet.graph.plan import Plan
+    from swarmlet.graph.signature import Signature
+    from swarmlet.policy.retry import Retry
+    from swarmlet.trace.record import Encoder
+
+P = ParamSpec("P")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Shape(Protocol):
+    """What the engine needs to know to execute a node. Implemented by `Leaf` and by one class a combinator."""
+
+    def inner(self) -> tuple[tuple[str, AnyNode], ...]:
+        """The nodes inside, each with its role, for checks and pictures."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One opaque callable. The engine calls it with the step's arguments."""
+
+    call: Callable[..., object]
+    is_async: bool
+    thread: bool = False
+    """A sync callable that runs in a worker thread."""
+    retries_itself: bool = False
+    """It obeys the retry policy inside (agents retry their calls), so the step as a whole is tried once."""
+
+    def inner(self) -> tuple[tuple[str, AnyNode], ...]:
+        """A leaf has nothing inside."""
+        return ()
+
+
+class Node(Generic[P, T_co]):
+    """A typed function from values to a value, as a definition.
+
+    Inside a `@graph` body, calling a node records a step and gives a ref that stands for its result; for type checkers
+    the call has the node's own signature. Outside, run it: `await run(node, ...)`.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        signature: Signature,
+        shape: Shape,
+        origin: str,
+        doc: str | None = None,
+        options: Options | None = None,
+    ) -> None:
+        self.name = name
+        self.signature = signature
+        self.shape = shape
+        self.origin = origin
+        self.options = options or Options()
+        self.named = False
+        self.encode_output: Encoder = encoder(signature.returns)
+        self.encode_inputs = {p.name: encoder(p.annotation) for p in signature.parameters}
+        self.__doc__ = doc
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
+        """Record a step in the graph that is being built. Raises `WiringError` where none is."""
+        from swarmlet.graph.wiring import wire
+
+        result: T_co = wire(self, args, kwargs)
+        return result
+
+    def with_options(
+        self,
+        *,
+        name: str | None = None,
+        model: str | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> Self:
+        """A node like this one with options that apply to everything under it; see `Options`.
+
+        `name` is how its steps are called in paths, instead of the function's name.
+        """
+        changed = copy.copy(self)
+        changed.options = self.options.update(Options(model=model, retry=retry, timeout=timeout))
+        if name is not None:
+            changed.name = step_name(name)
+            changed.named = True
+        return changed
+
+    @property
+    def plan(self) -> Plan:
+        """The frozen table of steps that this graph was compiled to. Only a `@graph` has one."""
+        from swarmlet.graph.plan import GraphShape
+
+        if not isinstance(self.shape, GraphShape):
+            raise GraphError(f"{self.name!r} is not a @graph, so it has no plan of its own")
+        return self.shape.plan
+
+    def to_mermaid(self) -> str:
+        """The node as a Mermaid flowchart."""
+        from swarmlet.graph.draw import mermaid
+
+        return mermaid(self)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/vnd.mermaid": self.to_mermaid(), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        from swarmlet.graph.types import show
+
+        takes = ", ".join(f"{p.name}: {show(p.annotation)}" for p in self.signature.parameters)
+        return f"<{type(self).__name__} {self.name}({takes}) -> {show(self.signature.returns)}>"
+
+
+AnyNode = Node[..., Any]  # Any: the engine and the drawings take nodes of every signature
+
+
+def step_name(name: str) -> str:
+    """`name`, if paths can carry it. Raises `GraphError` otherwise."""
+    if not name or any(character in "/[]~" or character.isspace() for character in name):
+        raise GraphError(f"a node cannot be named {name!r}: names go into paths, without spaces and / [ ] ~")
+    return name

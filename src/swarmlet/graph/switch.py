@@ -1,0 +1,97 @@
+"""`switch`: route by a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar, Union, cast, final
+
+from swarmlet.errors import GraphError
+from swarmlet.graph.lift import as_node
+from swarmlet.graph.node import AnyNode, Node
+from swarmlet.graph.signature import Signature
+from swarmlet.graph.types import fits, members, show
+
+P = ParamSpec("P")
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SwitchShape:
+    """A choice, for the engine: execute `key`, then the arm for its value."""
+
+    key: AnyNode
+    arms: Mapping[object, AnyNode]
+    default: AnyNode | None
+
+    def inner(self) -> tuple[tuple[str, AnyNode], ...]:
+        """The key and the arms."""
+        other = (("otherwise", self.default),) if self.default else ()
+        return (("key", self.key), *((_label(value), arm) for value, arm in self.arms.items()), *other)
+
+
+def switch(key: Callable[P, K], arms: Mapping[K, Callable[P, T]], *, default: Callable[P, T] | None = None) -> Node[P, T]:
+    """Run the arm for the value that `key` gives. The key and all arms take the same arguments; only one arm runs.
+
+    `key` is a node or a plain function. The values of a `Literal`, an enum or a bool must all have an arm, or a `default`
+    must be given; other types need a `default`. Raises `GraphError` for a value without an arm, for an arm whose value can
+    never come, and for arms whose arguments do not fit.
+    """
+    chooser = as_node(key, "key")
+    nodes = {value: as_node(arm, f"the arm {value!r}") for value, arm in arms.items()}
+    other = as_node(default, "default") if default is not None else None
+    branches = [*nodes.values(), *([other] if other else [])]
+    problems = [*_coverage(chooser, nodes, other), *_signatures(chooser, branches)]
+    if problems:
+        raise GraphError([f"switch({chooser.name}): {problem}" for problem in problems])
+    results = tuple(branch.signature.returns for branch in branches)
+    shaped = branches[0].signature
+    node: Node[P, T] = Node(
+        name="switch",
+        signature=Signature(shaped.parameters, Union[results]),  # noqa: UP007  # a value, not an annotation
+        shape=SwitchShape(cast("AnyNode", chooser), cast("Mapping[object, AnyNode]", nodes), cast("AnyNode | None", other)),
+        origin=chooser.origin,
+        doc=chooser.__doc__,
+    )
+    return node
+
+
+def _coverage(chooser: AnyNode, nodes: Mapping[K, AnyNode], other: AnyNode | None) -> list[str]:
+    """What is wrong with the set of values."""
+    if not nodes:
+        return ["it has no arms"]
+    given = chooser.signature.returns
+    values = members(given)
+    if values is None:
+        return [] if other else [f"the key gives {show(given)}, whose values cannot all be listed: give a default="]
+    known = {(type(value), value) for value in values}
+    listed = {(type(value), value) for value in nodes}
+    never = [f"the key never gives {value!r}; it gives {show(given)}" for kind, value in listed if (kind, value) not in known]
+    missing = [repr(value) for value in values if (type(value), value) not in listed]
+    if missing and not other:
+        never.append(f"no arm for {', '.join(missing)}: add one, or give a default=")
+    return never
+
+
+def _signatures(chooser: AnyNode, branches: Sequence[AnyNode]) -> list[str]:
+    """What keeps the arms, or the key, from taking the same arguments."""
+    problems: list[str] = []
+    wanted = branches[0].signature.parameters if branches else ()
+    for one in (*branches[1:], chooser):
+        given = one.signature.parameters
+        if len(given) != len(wanted):
+            problems.append(f"{one.name!r} takes {len(given)} arguments, {branches[0].name!r} takes {len(wanted)}")
+            continue
+        for mine, theirs in zip(given, wanted, strict=True):
+            if not fits(theirs.annotation, mine.annotation):
+                problems.append(
+                    f"{one.name}({mine.name}=) takes {show(mine.annotation)}, "
+                    f"but {branches[0].name}({theirs.name}=) takes {show(theirs.annotation)}"
+                )
+    return problems
+
+
+def _label(value: object) -> str:
+    return str(getattr(value, "name", value))

@@ -1,0 +1,195 @@
+"""The builder: a `@graph` body runs once, when it is defined, and every node it calls becomes a row of the plan.
+
+What is wrong is collected, so that one `GraphError` lists all of it. Only what leaves no way to go on (an `if` on a ref)
+stops the body at once, and is listed with what was found before.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from swarmlet.errors import EdgeError, GraphError, WiringError
+from swarmlet.graph.check import edge_problem, mismatches
+from swarmlet.graph.expr import Const, Expr, Slot, slots, substitute
+from swarmlet.graph.plan import GraphShape, Plan, PlannedStep
+from swarmlet.graph.ref import Ref, about, refs_in, to_expr
+from swarmlet.graph.source import user_line
+
+if TYPE_CHECKING:
+    from swarmlet.graph.node import AnyNode
+    from swarmlet.graph.signature import Signature
+
+_builder: ContextVar[Builder | None] = ContextVar("swarmlet_builder", default=None)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def wire(node: AnyNode, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Any:  # Any: a ref passes as the value
+    """Record a call of `node` in the graph that is being built, and give the ref of its result."""
+    builder = _builder.get()
+    if builder is None:
+        raise WiringError(
+            f"{user_line()}: {node.name!r} is a node, and no graph is being built here. To run it: "
+            f"`await run({node.name}, ...)`, or `await current().run({node.name}, ...)` inside a running node. "
+            "To wire it, call it in the body of a @graph."
+        )
+    return builder.add(node, args, kwargs)
+
+
+def compile_graph(name: str, signature: Signature, body: Callable[..., object]) -> Plan:
+    """Run `body` on refs and give its plan. Raises `GraphError` with everything that is wrong."""
+    for parameter in signature.parameters:
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            raise GraphError(f"@graph {name!r} cannot take *{parameter.name}: a graph's inputs are fixed; take a list")
+    builder = Builder(name, signature)
+    try:
+        with builder.building():
+            result = body(*builder.positional, **builder.keywords)
+    except GraphError as error:
+        raise _combined([*builder.problems, *((type(error), problem) for problem in error.problems)]) from None
+    except ValidationError as error:
+        raise _pydantic_on_refs(name, error) from error
+    return builder.finish(result)
+
+
+class Builder:
+    """Collects the steps of one graph while its body runs."""
+
+    def __init__(self, name: str, signature: Signature) -> None:
+        self.name = name
+        self.signature = signature
+        self.inputs = tuple(parameter.name for parameter in signature.parameters)
+        self.steps: list[PlannedStep] = []
+        self.calls: list[tuple[AnyNode, str, Expr]] = []
+        self.problems: list[tuple[type[GraphError], str]] = []
+        self._names: dict[str, tuple[AnyNode, int]] = {}
+        refs = [
+            Ref(self, Slot(index), parameter.annotation, parameter.name) for index, parameter in enumerate(signature.parameters)
+        ]
+        pairs = list(zip(signature.parameters, refs, strict=True))
+        self.positional = [ref for parameter, ref in pairs if parameter.kind in _POSITIONAL]
+        self.keywords = {p.name: ref for p, ref in pairs if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    @contextmanager
+    def building(self) -> Generator[None, None, None]:
+        """Make this the graph that calls of nodes are recorded in."""
+        token = _builder.set(self)
+        try:
+            yield
+        finally:
+            _builder.reset(token)
+
+    def add(self, node: AnyNode, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Ref:
+        """Record one call."""
+        line = user_line()
+        self._own(line, (*args, *kwargs.values()))
+        name = self._unique(node, line)
+        try:
+            bound = node.signature.bind(args, kwargs)
+        except TypeError as error:
+            self.problems.append((WiringError, f"{line}: {node.name!r} is called wrongly: {error}"))
+            return Ref(self, Const(None), node.signature.returns, name)
+        self._check(node, bound, line)
+        step = PlannedStep(
+            name,
+            node,
+            tuple(to_expr(value) for value in bound.args),
+            {key: to_expr(value) for key, value in bound.kwargs.items()},
+            line,
+        )
+        inner = _inlined(node)
+        output = self._append(step) if inner is None else self._inline(step, inner, bound)
+        self.calls.append((node, line, output))
+        return Ref(self, output, node.signature.returns, name)
+
+    def finish(self, result: object) -> Plan:
+        """The plan, if nothing is wrong."""
+        line = f"@graph {self.name}"
+        self._own(line, (result,))
+        for found in mismatches(result, self.signature.returns):
+            self.problems.append((EdgeError, edge_problem(line, "its declared result", found)))
+        output = to_expr(result)
+        self._unused(output)
+        if self.problems:
+            raise _combined(self.problems)
+        return Plan(self.name, self.inputs, tuple(self.steps), output)
+
+    def _append(self, step: PlannedStep) -> Expr:
+        self.steps.append(step)
+        return Slot(len(self.inputs) + len(self.steps) - 1)
+
+    def _inline(self, step: PlannedStep, plan: Plan, bound: inspect.BoundArguments) -> Expr:
+        """Put the rows of a sub-graph into this table; its inputs become what it was called with."""
+        bound.apply_defaults()
+        replacements: list[Expr] = [to_expr(bound.arguments[name]) for name in plan.inputs]
+        for row in plan.steps:
+            moved = replace(
+                row,
+                path=f"{step.path}/{row.path}",
+                args=tuple(substitute(expr, replacements) for expr in row.args),
+                kwargs={key: substitute(expr, replacements) for key, expr in row.kwargs.items()},
+            )
+            replacements.append(self._append(moved))
+        return substitute(plan.output, replacements)
+
+    def _unique(self, node: AnyNode, line: str) -> str:
+        """The step's name: the node's, with `~2`, `~3` for further calls in the order in which they are written."""
+        first, count = self._names.get(node.name, (node, 0))
+        if count and node.named and first.named and first is not node:
+            self.problems.append((WiringError, f"{line}: two nodes of this graph are both named {node.name!r}"))
+        self._names[node.name] = (first, count + 1)
+        return node.name if count == 0 else f"{node.name}~{count + 1}"
+
+    def _own(self, line: str, values: tuple[object, ...]) -> None:
+        for value in values:
+            for ref in refs_in(value):
+                owner = about(ref).builder
+                if owner is not self:
+                    problem = f"{line}: {ref!r} belongs to graph {owner.name!r}; pass it in as a parameter"
+                    raise WiringError(problem)
+
+    def _check(self, node: AnyNode, bound: inspect.BoundArguments, line: str) -> None:
+        for name, value in bound.arguments.items():
+            parameter = node.signature.parameters_by_name[name]
+            values: tuple[object, ...] = (value,)
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                values = value
+            elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                values = tuple(value.values())
+            for one in values:
+                for found in mismatches(one, parameter.annotation):
+                    self.problems.append((EdgeError, edge_problem(line, f"{node.name}({name}=)", found)))
+
+    def _unused(self, output: Expr) -> None:
+        """Report results that nothing reads. A node that returns nothing is run for its effect, and may stand alone."""
+        read = set(slots(output)) | {slot for step in self.steps for slot in step.needs}
+        for node, line, expr in self.calls:
+            made = set(slots(expr))
+            if made and not made & read and node.signature.returns not in (None, type(None)):
+                problem = f"{line}: nothing uses the result of {node.name!r}; return it, pass it on, or drop the call"
+                self.problems.append((WiringError, problem))
+
+
+def _inlined(node: AnyNode) -> Plan | None:
+    """The plan whose rows take the place of the node: a graph's, unless it has options that need a scope of its own."""
+    return node.shape.plan if isinstance(node.shape, GraphShape) and node.options.empty else None
+
+
+def _combined(problems: list[tuple[type[GraphError], str]]) -> GraphError:
+    """One error for all: of their common class if they are of one kind."""
+    kinds = {kind for kind, _ in problems}
+    kind = kinds.pop() if len(kinds) == 1 else GraphError
+    return kind([text for _, text in problems])
+
+
+def _pydantic_on_refs(name: str, error: ValidationError) -> WiringError:
+    return WiringError(
+        f"@graph {name}: a {error.title} was built from a ref, which stands for a value that does not exist yet; "
+        f"make the model a node, `build = node({error.title})`, and call that"
+    )

@@ -1,0 +1,148 @@
+"""What a model call is, whoever the vendor: messages in, a reply out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from pydantic import JsonValue
+
+if TYPE_CHECKING:
+    from swarmlet.models.profiles import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture in a user message: a web address, or a `data:` URL that holds it. `detail` sets what it costs."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model's wish to call a tool; `arguments` is JSON as the model wrote it, which may be invalid."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. Make them with `Message.system`, `.user`, `.assistant` and `.tool`."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | tuple[str | Image, ...] = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @staticmethod
+    def system(text: str) -> Message:
+        """Instructions to the model."""
+        return Message("system", text)
+
+    @staticmethod
+    def user(*content: str | Image) -> Message:
+        """What the user says: text, or text and images in order."""
+        only = content[0] if len(content) == 1 else None
+        return Message("user", only if isinstance(only, str) else content)
+
+    @staticmethod
+    def assistant(text: str = "", tool_calls: tuple[ToolCall, ...] = ()) -> Message:
+        """What the model said earlier."""
+        return Message("assistant", text, tool_calls)
+
+    @staticmethod
+    def tool(call_id: str, text: str) -> Message:
+        """What a tool gave for the call `call_id`."""
+        return Message("tool", text, tool_call_id=call_id)
+
+    @property
+    def text(self) -> str:
+        """The text of the message, without images."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part for part in self.content if isinstance(part, str))
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """A tool as the model sees it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, JsonValue]
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFormat:
+    """The JSON schema that the reply must follow."""
+
+    name: str
+    schema: Mapping[str, JsonValue]
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """All that a model is asked."""
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolDefinition, ...] = ()
+    format: ReplyFormat | None = None
+    max_tokens: int = 4096
+    """Cap on the tokens of the reply."""
+    temperature: float | None = None
+    seed: int | None = None
+    tool_choice: Literal["auto", "required", "none"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatReply:
+    """What came back, and what it cost. `finish_reason` is the server's word: stop, length, tool_calls, content_filter."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    refusal: str | None = None
+    finish_reason: str = "stop"
+    model: str = ""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    service_tier: str | None = None
+    request_id: str | None = None
+    first_token: float | None = field(default=None, compare=False)
+    """Seconds until the first piece, if the reply was streamed."""
+
+
+OnText: TypeAlias = Callable[[str], None]
+"""Told each piece of a reply's text as it comes."""
+
+
+class ChatModel(Protocol):
+    """A model that can be called. Implementations make exactly one attempt a call: swarmlet retries, nobody else.
+
+    `name` is how options choose it, and `profile` what it costs.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name by which options choose it."""
+        ...
+
+    @property
+    def profile(self) -> Profile:
+        """Its window, prices and dates."""
+        ...
+
+    async def complete(self, request: ChatRequest, on_text: OnText | None = None) -> ChatReply:
+        """One attempt. With `on_text` the reply is streamed. Raises a `ModelError`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        ...

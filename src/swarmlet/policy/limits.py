@@ -1,0 +1,24 @@
+"""Limits that all nodes of a swarm share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swarmlet.errors import GraphError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a swarm lets happen at once.
+
+    `concurrency`: model calls in flight at the same time, over all runs of the swarm; further calls wait in the order in
+    which they came, and the trace shows for how long. `tools`: calls of function tools at the same time for each agent turn.
+    """
+
+    concurrency: int = 64
+    tools: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "tools"):
+            if getattr(self, name) < 1:
+                raise GraphError(f"Limits({name}=) must be at least 1, not {getattr(self, name)!r}")

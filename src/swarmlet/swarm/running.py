@@ -1,0 +1,99 @@
+"""One run from its first event to its last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from swarmlet.engine.context import RunState
+from swarmlet.engine.driver import execute
+from swarmlet.engine.local import LocalRunner
+from swarmlet.engine.step import flat
+from swarmlet.errors import GraphError, RunError
+from swarmlet.policy.options import Scope
+from swarmlet.trace.events import RunEnded, RunStarted
+from swarmlet.trace.read import Trace
+from swarmlet.trace.run import PartialRun
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from swarmlet.graph.node import AnyNode
+    from swarmlet.trace.record import Recorder
+
+T = TypeVar("T")
+LAST_FLUSH = 5
+"""Seconds that a cancelled run may take to write the rest of its record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A run to be executed: the node, its arguments, and where its record goes."""
+
+    node: AnyNode
+    args: tuple[object, ...]
+    kwargs: Mapping[str, object]
+    recorder: Recorder
+    resources: Mapping[type, object]
+    flush: Callable[[], Awaitable[None]]
+
+    async def execute(self) -> object:
+        """The node's result. However it ends, the record is complete and written before this returns or raises."""
+        try:
+            self.node.signature.bind(self.args, self.kwargs)
+        except TypeError as error:
+            raise GraphError(f"run({self.node.name}): {error}; it is {self.node!r}") from None
+        recorder = self.recorder
+        self._begin()
+        try:
+            output = await self._execute()
+        except Exception as error:
+            recorder.emit(RunEnded(at=recorder.now(), state="failed", error=recorder.fault(error)))
+            await self.flush()
+            self._attach(error)
+            raise
+        except BaseException:
+            recorder.emit(RunEnded(at=recorder.now(), state="cancelled"))
+            with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_FLUSH):
+                await self.flush()
+            raise
+        digest = recorder.keep(output, self.node.encode_output)
+        recorder.emit(RunEnded(at=recorder.now(), state="finished", output=digest))
+        await self.flush()
+        return output
+
+    @property
+    def trace(self) -> Trace:
+        """The record, for reading."""
+        return Trace(self.recorder.events, self.recorder.values)
+
+    def _begin(self) -> None:
+        recorder, node = self.recorder, self.node
+        named = node.signature.bind(self.args, self.kwargs).arguments
+        recorder.emit(
+            RunStarted(
+                at=recorder.now(),
+                run=recorder.run,
+                name=node.name,
+                node=node.origin,
+                inputs=recorder.keep_all(named, node.encode_inputs),
+                version=version("swarmlet"),
+            )
+        )
+
+    async def _execute(self) -> object:
+        runner = LocalRunner()
+        state = RunState(recorder=self.recorder, runner=runner, resources=self.resources)
+        runner.state = state
+        return await execute(self.node, self.args, self.kwargs, self.node.name, Scope(), state)
+
+    def _attach(self, error: Exception) -> None:
+        """Hand what was done and paid to the error that leaves."""
+        partial = PartialRun(self.trace)
+        for one in flat(error):
+            if isinstance(one, RunError):
+                one.run = partial

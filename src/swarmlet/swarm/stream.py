@@ -1,0 +1,86 @@
+"""The events of a run while it goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar, final
+
+import anyio
+
+from swarmlet.errors import SwarmletError
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from swarmlet.trace.events import Digest, Event, RunId
+    from swarmlet.trace.run import Run
+
+T = TypeVar("T")
+
+
+@final
+class Stream(Generic[T]):
+    """A run that is going on: iterate over it for its events, in order, as they happen; then read `output`.
+
+    Iterating raises what the run raises, after its last event.
+    """
+
+    def __init__(self, run_id: RunId, events: MemoryObjectReceiveStream[Event]) -> None:
+        self.id = run_id
+        self._events = events
+        self._result: Run[T] | None = None
+        self._failure: Exception | None = None
+
+    def __aiter__(self) -> Stream[T]:
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            return await self._events.receive()
+        except anyio.EndOfStream:
+            failure, self._failure = self._failure, None
+            if failure is not None:
+                raise failure from failure.__cause__
+            raise StopAsyncIteration from None
+
+    @property
+    def result(self) -> Run[T]:
+        """The finished run. Raises `SwarmletError` while it is not finished."""
+        if self._result is None:
+            raise SwarmletError(f"run {self.id} has no output: iterate over the stream to its end first")
+        return self._result
+
+    @property
+    def output(self) -> T:
+        """The run's result. Raises `SwarmletError` while it is not finished."""
+        return self.result.output
+
+    def finish(self, result: Run[T]) -> None:
+        """The run has finished. Called by the swarm."""
+        self._result = result
+
+    def fail(self, error: Exception) -> None:
+        """The run has failed. Called by the swarm."""
+        self._failure = error
+
+    def take_failure(self) -> Exception | None:
+        """The failure, if iterating has not raised it. Called by the swarm."""
+        failure, self._failure = self._failure, None
+        return failure
+
+
+@final
+class StreamSink:
+    """Puts events into a stream that somebody reads. The buffer is unbounded, as the trace holds the events anyway."""
+
+    def __init__(self, send: MemoryObjectSendStream[Event]) -> None:
+        self._send = send
+
+    def event(self, run: RunId, event: Event) -> None:
+        """Pass one event on, unless the reader has left."""
+        try:
+            self._send.send_nowait(event)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return
+
+    def value(self, digest: Digest, content: bytes) -> None:
+        """Values are read from the trace."""

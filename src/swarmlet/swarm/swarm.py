@@ -1,0 +1,188 @@
+"""`Swarm`: the runtime that runs share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
+
+import anyio
+
+from swarmlet.errors import GraphError, SwarmletError
+from swarmlet.log import get_logger
+from swarmlet.models.hub import DEFAULT_MODEL, Models
+from swarmlet.policy.limits import Limits
+from swarmlet.swarm.ids import new_run_id
+from swarmlet.swarm.logging import LogSink, somebody_listens
+from swarmlet.swarm.running import Running
+from swarmlet.swarm.stream import Stream, StreamSink
+from swarmlet.trace.journal import JournalWriter
+from swarmlet.trace.record import Recorder
+from swarmlet.trace.run import Run
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from swarmlet.graph.node import AnyNode, Node
+    from swarmlet.models.base import ChatModel
+    from swarmlet.trace.events import Event
+    from swarmlet.trace.record import Sink
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@final
+class Swarm:
+    """What runs share: models, limits, a journal, resources. Open it with `async with`; runs are then started in it.
+
+    `model` is used where no agent and no option names another: a name, or a model object such as `OpenAIModel(...)`.
+    `models` are further ones that options can name. `journal` is the path of a SQLite file that keeps every run; without it
+    a run's trace lives in memory. `resources` are what `current().get(type)` gives inside a step: by type, either a value or
+    a function that opens one as an async context manager, closed in reverse order at the end. `capture=False` keeps
+    prompts, inputs, outputs and error texts out of every trace.
+
+    Clients are opened when a call first needs them, and closed with the swarm.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | ChatModel = DEFAULT_MODEL,
+        models: Sequence[ChatModel] = (),
+        journal: str | Path | None = None,
+        limits: Limits | None = None,
+        resources: Mapping[type, object] | None = None,
+        capture: bool = True,
+    ) -> None:
+        self._model = model
+        self._given = tuple(models)
+        self._journal_path = Path(journal) if journal is not None else None
+        self._limits = limits or Limits()
+        self._wanted = dict(resources or {})
+        self._capture = capture
+        self._stack: AsyncExitStack | None = None
+        self._resources: dict[type, object] = {}
+        self._journal: JournalWriter | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._stack is not None:
+            raise SwarmletError("this swarm is open already; make one Swarm for each `async with`")
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.__aexit__(kind, error, traceback)
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        if self._journal_path is not None:
+            self._journal = JournalWriter(self._journal_path)
+            stack.callback(self._journal.close)
+        models = Models(self._model, self._given, self._limits)
+        stack.push_async_callback(models.aclose)
+        self._resources = {Models: models}
+        for kind, wanted in self._wanted.items():
+            self._resources[kind] = await _open_resource(stack, kind, wanted)
+
+    async def run(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
+        """Run `node` and give its output, usage and trace. When this returns or raises, nothing of the run is alive.
+
+        Raises `StepFailed` (with the step's path, its exception as the cause, and `.run`: what was done and paid until then),
+        other `RunError`s, or an `ExceptionGroup` of them if several steps failed at once.
+        """
+        return await self._run(self._recorder(), node, args, kwargs)
+
+    @asynccontextmanager
+    async def stream(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Stream[T], None]:
+        """Run `node` and give its events as they happen, replies piece by piece; then `.output`.
+
+        Leaving the block before the end cancels the run. Raises what `run` raises.
+        """
+        send, receive = _event_stream()
+        recorder = self._recorder(StreamSink(send))
+        recorder.wants_text = True
+        stream: Stream[T] = Stream(recorder.run, receive)
+
+        async def work() -> None:
+            with send:
+                try:
+                    stream.finish(await self._run(recorder, node, args, kwargs))
+                except Exception as error:  # noqa: BLE001  # raised to the reader of the stream, or below
+                    stream.fail(error)
+
+        left: Exception | None = None
+        with receive:
+            async with anyio.create_task_group() as group:
+                group.start_soon(work)
+                try:
+                    yield stream
+                except Exception as error:  # noqa: BLE001  # raised below: a task group would wrap it into a group
+                    left = error
+                group.cancel_scope.cancel()
+        failure = left or stream.take_failure()
+        if failure is not None:
+            raise failure
+
+    def _recorder(self, *sinks: Sink) -> Recorder:
+        if self._stack is None:
+            raise SwarmletError("this swarm is not open: use `async with Swarm(...) as swarm:`")
+        shared: list[Sink] = [LogSink()] if somebody_listens() else []
+        if self._journal is not None:
+            shared.append(self._journal)
+        return Recorder(new_run_id(), (*shared, *sinks), self._capture)
+
+    async def _run(
+        self, recorder: Recorder, node: Node[P, T], args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> Run[T]:
+        running = Running(cast("AnyNode", node), args, kwargs, recorder, self._resources, self._flush)
+        output = await running.execute()
+        return Run(running.trace, cast("T", output))
+
+    async def _flush(self) -> None:
+        """Wait until the journal has what was recorded; a journal that cannot be written does not cost the run its result."""
+        if self._journal is None:
+            return
+        await self._journal.flush()
+        if self._journal.error is not None:
+            get_logger().error("the journal could not be written", error=str(self._journal.error))
+
+
+def _event_stream() -> tuple[MemoryObjectSendStream[Event], MemoryObjectReceiveStream[Event]]:
+    return anyio.create_memory_object_stream(math.inf)
+
+
+async def _open_resource(stack: AsyncExitStack, kind: type, wanted: object) -> object:
+    if isinstance(wanted, kind):
+        return wanted
+    if not callable(wanted):
+        raise GraphError(f"resources[{kind.__name__}] is neither a {kind.__name__} nor a function that opens one")
+    manager = cast("Callable[[], object]", wanted)()
+    if not isinstance(manager, AbstractAsyncContextManager):
+        raise GraphError(f"resources[{kind.__name__}]() gave {manager!r}, which is not an async context manager")
+    return await stack.enter_async_context(cast("AbstractAsyncContextManager[object]", manager))
+
+
+async def run(node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
+    """One run on a swarm of its own with default settings. Several runs that should share a client want a `Swarm`."""
+    async with Swarm() as swarm:
+        return await swarm.run(node, *args, **kwargs)
+
+
+def run_sync(node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
+    """`run` for code that is not async: starts an event loop for this one run."""
+
+    async def main() -> Run[T]:
+        return await run(node, *args, **kwargs)
+
+    return anyio.run(main)

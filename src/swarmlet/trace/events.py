@@ -1,0 +1,275 @@
+"""The events of a run: a closed union, told apart by `kind`.
+
+A run is the sequence of its events, in the order in which they happened. They are appended and never changed, so what a
+killed process has written can be read to its last line. Times are seconds since 1970 (UTC), durations are seconds.
+Values (inputs, prompts, replies, results) are not in the events: an event holds the digest under which the value is kept
+once, or `None` where content capture is off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Literal, NewType, TypeAlias
+
+from pydantic import Field, TypeAdapter
+
+RunId = NewType("RunId", str)
+"""Names one run. Ids sort by the time at which their runs started."""
+
+Digest = NewType("Digest", str)
+"""Names a recorded value by its content (BLAKE2b, 128 bits, hex)."""
+
+State: TypeAlias = Literal["finished", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An exception as data."""
+
+    type: str
+    """Name of the exception's class."""
+    message: str
+    """Its text; empty where content capture is off, as texts may quote prompts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run began. Always a run's first event."""
+
+    at: float
+    """When."""
+    run: RunId
+    """The run's id."""
+    name: str
+    """Name of the node that runs."""
+    node: str
+    """Where that node is defined: `module:qualified.name`."""
+    inputs: dict[str, Digest | None] = field(default_factory=dict[str, Digest | None])
+    """The arguments by parameter."""
+    version: str = ""
+    """Version of swarmlet that wrote the run."""
+    kind: Literal["run_started"] = "run_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """A run ended. A run without this event is still going on, or its process was killed."""
+
+    at: float
+    """When."""
+    state: State
+    """How it ended."""
+    output: Digest | None = None
+    """The run's result."""
+    error: Fault | None = None
+    """Why it failed."""
+    kind: Literal["run_ended"] = "run_ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """A step began to execute."""
+
+    at: float
+    """When."""
+    path: str
+    """The step's place in the run, such as `solve/attempt[2]/review`."""
+    node: str
+    """Where the node is defined: `module:qualified.name`."""
+    inputs: dict[str, Digest | None] = field(default_factory=dict[str, Digest | None])
+    """The arguments by parameter."""
+    waited: float = 0.0
+    """Seconds between the moment at which its inputs were ready and this start."""
+    kind: Literal["step_started"] = "step_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEnded:
+    """A step ended."""
+
+    at: float
+    """When."""
+    path: str
+    """Which step."""
+    state: State
+    """How it ended."""
+    output: Digest | None = None
+    """What it returned."""
+    error: Fault | None = None
+    """Why it failed."""
+    kind: Literal["step_ended"] = "step_ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRetried:
+    """An attempt of a whole step failed and another will follow."""
+
+    at: float
+    """When the attempt failed."""
+    path: str
+    """Which step."""
+    attempt: int
+    """Number of the failed attempt, from 1."""
+    error: Fault
+    """Why it failed."""
+    wait: float
+    """Seconds until the next attempt."""
+    kind: Literal["step_retried"] = "step_retried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted:
+    """An attempt of a model call was sent."""
+
+    at: float
+    """When."""
+    path: str
+    """The agent's step."""
+    turn: int
+    """Which turn of the agent, from 1."""
+    attempt: int
+    """Which attempt of that turn's call, from 1."""
+    model: str
+    """The model that was asked for."""
+    request: Digest | None = None
+    """The request: messages, tools, schema, settings. Never a header."""
+    waited: float = 0.0
+    """Seconds in the queue of the swarm's limits."""
+    kind: Literal["call_started"] = "call_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded:
+    """An attempt of a model call ended."""
+
+    at: float
+    """When."""
+    path: str
+    """The agent's step."""
+    turn: int
+    """Which turn of the agent, from 1."""
+    attempt: int
+    """Which attempt of that turn's call, from 1."""
+    state: State
+    """How it ended. A failed call may have been paid for: see its tokens."""
+    model: str = ""
+    """The model that answered, as the server names it."""
+    input_tokens: int = 0
+    """Tokens of the prompt, cached ones included."""
+    cached_tokens: int = 0
+    """Tokens of the prompt that came from the provider's cache."""
+    output_tokens: int = 0
+    """Tokens of the reply."""
+    usd: str | None = None
+    """Price as a decimal number; `None` where the model's price is not known."""
+    finish_reason: str | None = None
+    """The server's word for why the reply ended."""
+    reply: Digest | None = None
+    """The reply: text, tool calls, refusal."""
+    request_id: str | None = None
+    """The server's id of the request, to quote to its support."""
+    first_token: float | None = None
+    """Seconds until the first piece of a streamed reply."""
+    error: Fault | None = None
+    """Why it failed."""
+    retry_in: float | None = None
+    """Seconds until the next attempt; `None` if there is none."""
+    kind: Literal["call_ended"] = "call_ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolStarted:
+    """A tool that the model called began to run."""
+
+    at: float
+    """When."""
+    path: str
+    """The agent's step."""
+    turn: int
+    """The turn whose reply asked for it."""
+    id: str
+    """The model's id of the tool call."""
+    tool: str
+    """Name of the tool."""
+    arguments: Digest | None = None
+    """The arguments as the model wrote them."""
+    kind: Literal["tool_started"] = "tool_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolEnded:
+    """A tool ended."""
+
+    at: float
+    """When."""
+    path: str
+    """The agent's step."""
+    turn: int
+    """The turn whose reply asked for it."""
+    id: str
+    """The model's id of the tool call."""
+    tool: str
+    """Name of the tool."""
+    state: State
+    """`failed` also where the model was told of the error and goes on."""
+    result: Digest | None = None
+    """What the model is told."""
+    error: Fault | None = None
+    """Why it failed."""
+    kind: Literal["tool_ended"] = "tool_ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Something that the user should know about a step: it held the event loop, it left a thread behind."""
+
+    at: float
+    """When."""
+    path: str
+    """Which step."""
+    message: str
+    """What, and what to do about it."""
+    kind: Literal["noted"] = "noted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelta:
+    """A piece of a reply that is still being written. Given to listeners of `stream`, not kept in the trace."""
+
+    at: float
+    """When."""
+    path: str
+    """The agent's step."""
+    turn: int
+    """Which turn of the agent, from 1."""
+    attempt: int
+    """Which attempt of that turn's call, from 1; a new attempt starts the text anew."""
+    text: str
+    """The piece."""
+    kind: Literal["text_delta"] = "text_delta"
+
+
+Event: TypeAlias = Annotated[
+    RunStarted
+    | StepStarted
+    | StepRetried
+    | CallStarted
+    | CallEnded
+    | ToolStarted
+    | ToolEnded
+    | Noted
+    | StepEnded
+    | RunEnded
+    | TextDelta,
+    Field(discriminator="kind"),
+]
+
+if TYPE_CHECKING:
+    _Adapter = TypeAdapter[Event]
+
+
+@cache
+def event_adapter() -> _Adapter:
+    """Reads and writes events as JSON. Built when first asked for, because that takes milliseconds."""
+    return TypeAdapter(Event)

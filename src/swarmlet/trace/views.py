@@ -1,0 +1,295 @@
+"""What a trace says, for people and programs: tables of texts, and plain data for JSON.
+
+Pure functions; no terminal library is known here. Texts from models, users and exceptions are data: every cell
+went through `visible`, so no control character, terminal escape or invisible mark gets to a terminal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from swarmlet.trace.events import Digest, Fault
+    from swarmlet.trace.read import CallRecord, StepRecord, ToolRecord, Trace
+    from swarmlet.trace.store import RunSummary
+    from swarmlet.usage import Usage
+
+Data: TypeAlias = dict[str, object]
+"""Something that JSON can say."""
+
+NOTE_LENGTH: Final = 300
+"""The most characters of a table's notes cell; `show --path` has the whole text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Texts in columns. The columns in `numbers` are aligned to the right."""
+
+    columns: tuple[str, ...]
+    numbers: frozenset[str]
+    rows: list[tuple[str, ...]]
+
+
+_NUMBERS: Final = frozenset({"steps", "time", "requests", "in", "cached", "out", "USD"})
+
+
+# Tables
+
+
+def run_table(runs: Iterable[RunSummary]) -> Table:
+    """One row for each run. Tokens: in (cached ones included), of these cached, and out."""
+    columns = ("run", "name", "state", "started", "time", "steps", "requests", "in", "cached", "out", "USD")
+    rows: list[tuple[str, ...]] = [
+        (
+            line(run.id),
+            line(run.name),
+            run.state,
+            moment(run.started_at),
+            duration(run.seconds),
+            f"{run.steps:,}",
+            f"{run.usage.requests:,}",
+            *spent(run.usage),
+        )
+        for run in runs
+    ]
+    return Table(columns, _NUMBERS, rows)
+
+
+def step_table(trace: Trace) -> Table:
+    """The tree of steps, one row each. A group (a graph, a map, a round) shows the sums of what is below it."""
+    columns = ("step", "state", "time", "in", "cached", "out", "USD", "attempts", "notes")
+    rows: list[tuple[str, ...]] = [
+        (
+            label,
+            step.state,
+            duration(step.seconds),
+            *spent(step.usage),
+            attempts(step),
+            notes(step),
+        )
+        for label, step in _tree(trace.root)
+    ]
+    return Table(columns, _NUMBERS, rows)
+
+
+def _tree(step: StepRecord, label: str = "", below: str = "") -> Iterator[tuple[str, StepRecord]]:
+    yield label + line(step.name), step
+    for child in step.children[:-1]:
+        yield from _tree(child, f"{below}├─ ", f"{below}│  ")
+    for child in step.children[-1:]:
+        yield from _tree(child, f"{below}└─ ", f"{below}   ")
+
+
+def spent(usage: Usage) -> tuple[str, str, str, str]:
+    """Tokens in, cached, out, and USD; nothing at all if there was no request."""
+    if not usage.requests:
+        return "", "", "", ""
+    tokens = (usage.input_tokens, usage.cached_tokens, usage.output_tokens)
+    given, cached, written = (f"{count:,}" for count in tokens)
+    return given, cached, written, money(usage)
+
+
+def attempts(step: StepRecord) -> str:
+    """How often models and tools were called and how often something was tried again, with all that is below."""
+    steps = list(step.walk())
+    calls = [call for each in steps for call in each.calls]
+    again = sum(call.started.attempt > 1 for call in calls)
+    counts = (
+        (len(calls) - again, "call", "calls"),
+        (again, "retry", "retries"),
+        (sum(len(each.tools) for each in steps), "tool call", "tool calls"),
+        (sum(len(each.retries) for each in steps), "step retry", "step retries"),
+    )
+    return ", ".join(f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count)
+
+
+def notes(step: StepRecord) -> str:
+    """What went wrong in the step, what it was tried again after, and what the user should know."""
+    told: list[str] = []
+    if step.ended and step.ended.error:
+        told.append(fault_text(step.ended.error))
+    failures = [retry.error.type for retry in step.retries]
+    failures += [call.ended.error.type for call in step.calls if call.ended and call.ended.error]
+    failures += [f"{t.started.tool}: {t.ended.error.type}" for t in step.tools if t.ended and t.ended.error]
+    told += [f"{name} (x{count})" if count > 1 else name for name, count in Counter(failures).items()]
+    told += [note.message for note in step.notes]
+    text = line("; ".join(dict.fromkeys(told)))
+    return text if len(text) <= NOTE_LENGTH else f"{text[: NOTE_LENGTH - 1]}…"
+
+
+# Texts
+
+
+def fault_text(fault: Fault) -> str:
+    """An exception in a line; only its type where content capture was off."""
+    return f"{fault.type}: {fault.message}" if fault.message else fault.type
+
+
+def duration(seconds: float | None) -> str:
+    """A duration in the unit that fits; nothing if it has not ended."""
+    if seconds is None:
+        return ""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60:,} h {minutes % 60:02} min"
+
+
+def money(usage: Usage) -> str:
+    """USD; `?` where no price is known, and `>` before a sum that leaves out calls without a price."""
+    if usage.unpriced_requests and usage.unpriced_requests == usage.requests:
+        return "?"
+    amount = f"{usage.usd:.6f}" if usage.usd else "0"
+    return f"> {amount}" if usage.unpriced_requests else amount
+
+
+def moment(at: float) -> str:
+    """A moment in local time."""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+_HIDDEN: Final = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, ESC among them; \t and \n may stay
+    "\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, or turns the direction
+    "\ud800-\udfff"  # halves of pairs, which no encoding can say
+    "\U000e0000-\U000e007f"  # tags: letters that no one sees
+    "]"
+)
+
+
+def visible(text: str) -> str:
+    """`text` with every character that a terminal would obey, or a reader not see, written as its escape."""
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def line(text: str) -> str:
+    """`text` as one visible line."""
+    return visible(text).replace("\n", "\\n").replace("\t", " ")
+
+
+# Data for JSON
+
+
+def run_data(run: RunSummary) -> Data:
+    """A run in a list: `id, name, node, state, started_at, seconds, steps, usage`."""
+    data: Data = asdict(run)
+    data["usage"] = usage_data(run.usage)
+    return data
+
+
+def usage_data(usage: Usage) -> Data:
+    """`requests, input_tokens, cached_tokens, output_tokens, usd, unpriced_requests`; `usd` is a decimal text."""
+    data: Data = asdict(usage)
+    data["usd"] = str(usage.usd)
+    return data
+
+
+def trace_data(trace: Trace) -> Data:
+    """A whole run.
+
+    `id, name, node, version, state, started_at, seconds, usage, error, inputs, output` and `steps`: all of the
+    tree, parents first, as `step_data` without contents.
+    """
+    started, ended = trace.started, trace.ended
+    return {
+        "id": trace.run_id,
+        "name": started.name,
+        "node": started.node,
+        "version": started.version,
+        "state": trace.state,
+        "started_at": started.at,
+        "seconds": trace.seconds,
+        "usage": usage_data(trace.usage),
+        "error": _fault_data(ended.error if ended else None),
+        "inputs": _values(trace.value, started.inputs),
+        "output": trace.value(ended.output) if ended else None,
+        "steps": [step_data(step) for step in trace.root.walk()],
+    }
+
+
+ReadValue: TypeAlias = "Callable[[Digest | None], object]"
+
+
+def step_data(step: StepRecord, value: ReadValue | None = None) -> Data:
+    """A step or group.
+
+    `path, node` (`null` for a group), `state, started_at, seconds, waited, usage, attempts, retries, calls, tools,
+    notes, error`. With `value`, which reads recorded values, also `inputs` and `output`, each call's `request` and
+    `reply`, and each tool's `arguments` and `result`. `usage` counts what is below; the lists are the step's own.
+    """
+    started, ended = step.started, step.ended
+    data: Data = {
+        "path": step.path,
+        "node": started.node if started else None,
+        "state": step.state,
+        "started_at": step.begin,
+        "seconds": step.seconds,
+        "waited": started.waited if started else None,
+        "usage": usage_data(step.usage),
+        "attempts": step.attempts,
+        "retries": [asdict(retry) for retry in step.retries],
+        "calls": [_call_data(call, value) for call in step.calls],
+        "tools": [_tool_data(tool, value) for tool in step.tools],
+        "notes": [note.message for note in step.notes],
+        "error": _fault_data(ended.error if ended else None),
+    }
+    if value:
+        data["inputs"] = _values(value, started.inputs if started else {})
+        data["output"] = value(ended.output) if ended else None
+    return data
+
+
+def _call_data(call: CallRecord, value: ReadValue | None) -> Data:
+    started, ended = call.started, call.ended
+    data: Data = {
+        "turn": started.turn,
+        "attempt": started.attempt,
+        "model": (ended and ended.model) or started.model,
+        "state": call.state,
+        "started_at": started.at,
+        "seconds": call.seconds,
+        "waited": started.waited,
+        "first_token": ended.first_token if ended else None,
+        "usage": usage_data(call.usage),
+        "finish_reason": ended.finish_reason if ended else None,
+        "request_id": ended.request_id if ended else None,
+        "error": _fault_data(ended.error if ended else None),
+        "retry_in": ended.retry_in if ended else None,
+    }
+    if value:
+        data |= {"request": value(started.request), "reply": value(ended.reply) if ended else None}
+    return data
+
+
+def _tool_data(tool: ToolRecord, value: ReadValue | None) -> Data:
+    started, ended = tool.started, tool.ended
+    data: Data = {
+        "turn": started.turn,
+        "id": started.id,
+        "tool": started.tool,
+        "state": tool.state,
+        "started_at": started.at,
+        "seconds": tool.seconds,
+        "error": _fault_data(ended.error if ended else None),
+    }
+    if value:
+        data |= {"arguments": value(started.arguments), "result": value(ended.result) if ended else None}
+    return data
+
+
+def _fault_data(fault: Fault | None) -> Data | None:
+    return asdict(fault) if fault else None
+
+
+def _values(value: ReadValue, digests: dict[str, Digest | None]) -> Data:
+    return {name: value(digest) for name, digest in digests.items()}
