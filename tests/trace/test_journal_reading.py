@@ -6,13 +6,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from journals import end, note, paid, start, writing
 
 from swarmlet.errors import JournalError
 from swarmlet.trace import Journal, RunSummary
 from swarmlet.trace.events import Digest, RunId
 from swarmlet.trace.journal import default_path
 from swarmlet.usage import Usage
+from tests.trace.build import end, note, paid, start, writing
 
 
 @pytest.fixture

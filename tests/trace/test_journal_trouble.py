@@ -11,14 +11,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journals import endless_writer, files_beside, note, numbers, start, writer_threads, writing
 
 from swarmlet.errors import JournalError
 from swarmlet.trace import Journal
 from swarmlet.trace import store as store_module
 from swarmlet.trace.journal import JournalWriter
-
-HERE = str(Path(__file__).parent)
+from tests.trace.build import ROOT, endless_writer, files_beside, note, numbers, start, writer_threads, writing
 
 
 @pytest.fixture
@@ -169,7 +167,7 @@ FILL = """
 import anyio, resource, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from journals import note, numbers, start, writing
+from tests.trace.build import note, numbers, start, writing
 
 async def main():
     path = Path(sys.argv[1])
@@ -191,7 +189,7 @@ anyio.run(main)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 def test_a_real_write_error_leaves_all_that_was_durable(path: Path) -> None:
-    command = [sys.executable, "-c", FILL, str(path), HERE, "limit"]
+    command = [sys.executable, "-c", FILL, str(path), ROOT, "limit"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.count("\n") == 1
     assert "cannot use the journal" in done.stdout
@@ -206,7 +204,7 @@ def can_mount() -> bool:
 @pytest.mark.skipif(not can_mount(), reason="a disk that can be filled needs the right to mount one")
 def test_a_real_full_disk_leaves_all_that_was_durable(tmp_path: Path) -> None:
     script = f'mount -t tmpfs -o size=500k none "{tmp_path}" && exec "$@"'
-    fill = [sys.executable, "-c", FILL, str(tmp_path / "journal.sqlite"), HERE]
+    fill = [sys.executable, "-c", FILL, str(tmp_path / "journal.sqlite"), ROOT]
     command = ["unshare", "--mount", "sh", "-c", script, "sh", *fill]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "the disk is full" in done.stdout

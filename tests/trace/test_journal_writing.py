@@ -13,7 +13,15 @@ import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journals import (
+
+from swarmlet.errors import JournalError
+from swarmlet.trace import CallEnded, Event, Fault, Journal, Noted, RunEnded, RunId, TextDelta, ToolStarted
+from swarmlet.trace import writer as writer_module
+from swarmlet.trace.events import Digest
+from swarmlet.trace.journal import JournalWriter
+from swarmlet.trace.store import reading
+from tests.trace.build import (
+    ROOT,
     end,
     endless_writer,
     events_of,
@@ -25,13 +33,6 @@ from journals import (
     writer_threads,
     writing,
 )
-
-from swarmlet.errors import JournalError
-from swarmlet.trace import CallEnded, Event, Fault, Journal, Noted, RunEnded, RunId, TextDelta, ToolStarted
-from swarmlet.trace import writer as writer_module
-from swarmlet.trace.events import Digest
-from swarmlet.trace.journal import JournalWriter
-from swarmlet.trace.store import reading
 
 pytestmark = pytest.mark.anyio
 
@@ -242,7 +243,7 @@ FORK = """
 import os, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from journals import note, start, writing
+from tests.trace.build import note, start, writing
 from swarmlet.errors import JournalError
 from swarmlet.trace.journal import JournalWriter
 
@@ -261,7 +262,7 @@ with writing(path) as writer:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are POSIX")
 def test_a_forked_child_may_not_write_its_parents_journal(path: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", FORK, str(path), str(Path(__file__).parent)]
+    command = [sys.executable, "-W", "ignore", "-c", FORK, str(path), ROOT]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "being written by another process" in done.stdout
     assert len(events_of(path, "a")) == 1
@@ -274,7 +275,8 @@ faults = st.builds(Fault, type=text, message=text)
 states = st.sampled_from(["finished", "failed", "cancelled"])
 
 
-events = st.builds(Noted, at=times, path=text, message=text)
+events = (
+    st.builds(Noted, at=times, path=text, message=text)
     | st.builds(RunEnded, at=times, state=states, output=digests, error=st.none() | faults)
     | st.builds(
         CallEnded,
@@ -288,6 +290,7 @@ events = st.builds(Noted, at=times, path=text, message=text)
         error=st.none() | faults,
         first_token=st.none() | times,
     )
+)
 
 
 @settings(max_examples=30, deadline=None)

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
-from swarmlet.cli import UsageError, journal, print_json, print_table
+from swarmlet.cli import journal, print_json, print_table
+from swarmlet.errors import SwarmletError
 from swarmlet.trace.read import ToolRecord
 from swarmlet.trace.views import (
     Data,
@@ -57,14 +58,14 @@ def _step(trace: Trace, path: str) -> StepRecord:
     try:
         return trace.step(path)
     except KeyError as error:
-        raise UsageError(error.args[0]) from error
+        raise SwarmletError(error.args[0]) from error
 
 
 def _heading(trace: Trace) -> Iterator[str]:
     yield f"run {line(trace.run_id)}: {line(trace.started.name)} ({line(trace.started.node)})"
     yield f"{trace.state}, started {moment(trace.started.at)}, took {duration(trace.seconds)}, {_cost(trace.usage)}"
     if trace.ended and trace.ended.error:
-        yield f"error: {visible(fault_text(trace.ended.error))}"
+        yield from _section("error", fault_text(trace.ended.error))
     yield ""
 
 
@@ -101,10 +102,10 @@ def _step_lines(trace: Trace, step: StepRecord) -> Iterator[str]:
     contents = cast("dict[str, JsonValue]", step_data(step, trace.value) | _run_contents(trace, step))
     yield from _section("inputs", contents["inputs"])
     for retry in step.retries:
-        yield f"attempt {retry.attempt} failed, next in {duration(retry.wait)}: {visible(fault_text(retry.error))}"
+        yield f"attempt {retry.attempt} failed, next in {duration(retry.wait)}: {line(fault_text(retry.error))}"
     yield from _work(trace, step)
     for note in step.notes:
-        yield f"note: {visible(note.message)}"
+        yield from _section("note", note.message)
     if step.ended and step.ended.error:
         yield from _section("error", fault_text(step.ended.error))
     yield from _section("output", contents["output"])
@@ -133,7 +134,7 @@ def _call_lines(trace: Trace, call: CallRecord, request: JsonValue) -> Iterator[
         f"call of turn {started.turn}{attempt}: {line((ended and ended.model) or started.model)}, {call.state}, "
         f"{duration(call.seconds) or 'not ended'}{waited}, {_cost(call.usage)}"
     )
-    yield from _section("request", request, "  ")
+    yield from _section("request", "as before" if request == {} else request, "  ")
     if ended is None:
         return
     yield from _section("reply", _without_nothing(_value(trace, ended.reply)), "  ")
@@ -181,7 +182,9 @@ def outline(value: JsonValue) -> Iterator[str]:
             yield from _entry(f"{line(str(key))}:", "", item)
     elif isinstance(value, list) and value:
         for item in value:
-            yield from _entry("-", "", item)
+            first, *rest = outline(item)
+            yield f"- {first}"
+            yield from (f"  {text}" for text in rest)
     elif isinstance(value, str):
         yield from visible(value).split("\n")
     else:

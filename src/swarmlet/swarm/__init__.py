@@ -3,5 +3,5 @@
 swarm     `Swarm`: models, journal, limits and resources, open for as long as runs need them
 running   one run from its first event to its last
 stream    the events of a run while it goes on
-logging   the events of a run as log lines
+logsink   the events of a run as log lines
 """

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
 import anyio
 
 from swarmlet.errors import GraphError, SwarmletError
-from swarmlet.log import get_logger
+from swarmlet.log import get_logger, somebody_listens
 from swarmlet.models.hub import DEFAULT_MODEL, Models
 from swarmlet.policy.limits import Limits
 from swarmlet.swarm.ids import new_run_id
-from swarmlet.swarm.logging import LogSink, somebody_listens
+from swarmlet.swarm.logsink import LogSink
 from swarmlet.swarm.running import Running
 from swarmlet.swarm.stream import Stream, StreamSink
 from swarmlet.trace.journal import JournalWriter

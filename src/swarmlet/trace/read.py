@@ -208,8 +208,9 @@ class Trace:
         for step in self.root.walk():
             if step.path == path:
                 return step
-        known = ", ".join(step.path for step in self.root.walk())
-        raise KeyError(f"no step {path!r} in run {self.run_id}; there are: {known}")
+        known = [step.path for step in self.root.walk()]
+        named = ", ".join([*known[:20], "..."] if len(known) > 20 else known)
+        raise KeyError(f"no step {path!r} in run {self.run_id}; there are: {named}")
 
     def content(self, digest: Digest | None) -> bytes | None:
         """A recorded value as JSON; `None` if it was not captured."""

@@ -14,6 +14,9 @@ from swarmlet.trace.events import CallEnded, Digest
 from swarmlet.trace.journal import Journal, JournalWriter
 from swarmlet.trace.record import Recorder, to_any_json
 
+ROOT = str(Path(__file__).parents[2])
+"""What another process needs in its path to import this module."""
+
 
 @contextmanager
 def writing(path: Path) -> Generator[JournalWriter]:
@@ -81,7 +84,7 @@ ENDLESS = """
 import anyio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from journals import note, start
+from tests.trace.build import note, start
 from swarmlet.trace.journal import JournalWriter
 
 async def main():
@@ -101,7 +104,7 @@ anyio.run(main)
 @contextmanager
 def endless_writer(path: Path, run: str) -> Generator[subprocess.Popen[str]]:
     """A process that writes notes 0, 1, 2, ... and prints the number of each one that it knows to be durable."""
-    command = [sys.executable, "-c", ENDLESS, str(path), run, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", ENDLESS, str(path), run, ROOT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, final
-
-import structlog
 
 from swarmlet.log import get_logger
 from swarmlet.trace.events import CallEnded, Noted, RunEnded, RunStarted, StepEnded, StepRetried, ToolEnded
 
 if TYPE_CHECKING:
     from swarmlet.trace.events import Digest, Event, RunId
-
-
-def somebody_listens() -> bool:
-    """Whether log lines would reach anybody. If not, none are made."""
-    return structlog.is_configured() or logging.getLogger("swarmlet").isEnabledFor(logging.INFO)
 
 
 @final
