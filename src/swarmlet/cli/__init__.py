@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _PIPED_WIDTH: Final = 10_000
 """Where the output is not a terminal, no line is cut: programs read it."""
+
+_WRAPPED: Final = {"attempts": 16, "notes": 24}
+"""The columns that are wrapped in a narrow terminal, and the width that they keep. No other text is ever cut."""
+
+_GAP: Final = 3
+"""Between two columns."""
 
 _STATE_STYLES: Final = {"finished": "green", "failed": "bold red", "running": "yellow", "cancelled": "dim"}
 
@@ -49,18 +55,24 @@ def print_table(table: Table) -> None:
     """Print `table` with rich, which is imported here and nowhere else. Texts are shown as they are, never as markup."""
     try:
         from rich.box import SIMPLE
+        from rich.cells import cell_len
         from rich.console import Console
         from rich.table import Table as RichTable
         from rich.text import Text
     except ImportError as error:
         raise UsageError("tables need rich: pip install 'swarmlet[cli]', or ask for --json") from error
     printed = RichTable(box=SIMPLE, show_edge=False, pad_edge=False)
-    for name in table.columns:
-        wraps = name in ("step", "notes")
-        printed.add_column(name, justify="right" if name in table.numbers else "left", no_wrap=not wraps, overflow="fold")
+    needed = 0
+    for column, cells in zip(table.columns, zip(*table.rows, strict=True), strict=True):
+        width = max(cell_len(cell) for cell in (column, *cells))
+        wraps = _WRAPPED.get(column, width)
+        needed += min(width, wraps) + _GAP
+        justify: Literal["left", "right"] = "right" if column in table.numbers else "left"
+        printed.add_column(column, justify=justify, no_wrap=width <= wraps, overflow="fold")
     for row in table.rows:
         printed.add_row(*(Text(cell, _STATE_STYLES.get(cell, "")) for cell in row))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    console = Console(highlight=False)
+    console.width = max(console.width, needed) if sys.stdout.isatty() else _PIPED_WIDTH
     with console.capture() as capture:  # printed by Python, whose error for a closed pipe `main` knows
         console.print(printed)
     for text in capture.get().splitlines():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from swarmlet.trace import CallRecord, StepRecord, Trace
+    from swarmlet.trace import CallRecord, RunStarted, StepRecord, StepStarted, Trace
     from swarmlet.trace.events import Digest
     from swarmlet.usage import Usage
 
@@ -87,7 +87,7 @@ def _show_step(trace: Trace, step: StepRecord, *, as_json: bool) -> None:
 
 
 def _run_contents(trace: Trace, step: StepRecord) -> Data:
-    """A group at the root has no event of its own: its inputs and output are the run's."""
+    """A group at the root has no events of its own: its inputs, output and error are the run's."""
     if step is not trace.root or step.started:
         return {}
     whole = trace_data(trace)
@@ -100,7 +100,7 @@ def _step_lines(trace: Trace, step: StepRecord) -> Iterator[str]:
     yield f"step {line(step.path)}{node}"
     yield f"{step.state}, {duration(step.seconds) or 'not ended'}{waited}, {_cost(step.usage)}"
     contents = cast("dict[str, JsonValue]", step_data(step, trace.value) | _run_contents(trace, step))
-    yield from _section("inputs", contents["inputs"])
+    yield from _section("inputs", _captured(contents["inputs"], step.started or trace.started))
     for retry in step.retries:
         yield f"attempt {retry.attempt} failed, next in {duration(retry.wait)}: {line(fault_text(retry.error))}"
     yield from _work(trace, step)
@@ -111,6 +111,12 @@ def _step_lines(trace: Trace, step: StepRecord) -> Iterator[str]:
     yield from _section("output", contents["output"])
     if step.children:
         yield from _section("steps below", [child.path for child in step.children])
+
+
+def _captured(values: JsonValue, started: StepStarted | RunStarted) -> JsonValue:
+    """The values of inputs; without capture there are names only, and `null` would look like a value."""
+    names = cast("dict[str, JsonValue]", values)
+    return {name: "(not captured)" if started.inputs.get(name) is None else item for name, item in names.items()}
 
 
 def _work(trace: Trace, step: StepRecord) -> Iterator[str]:

@@ -34,11 +34,13 @@ class _Lift:
 
 
 @overload
-def node(function: Callable[P, Coroutine[Any, Any, T]], /) -> Node[P, T]: ...  # Any: what a coroutine sends is unused
+def node(
+    function: Callable[P, Coroutine[Any, Any, T]], /, *, name: str | None = None
+) -> Node[P, T]: ...  # Any: what a coroutine sends is unused
 
 
 @overload
-def node(function: Callable[P, T], /) -> Node[P, T]: ...
+def node(function: Callable[P, T], /, *, name: str | None = None, thread: bool = False) -> Node[P, T]: ...
 
 
 @overload
