@@ -1,10 +1,11 @@
 """Agents as users write them. No checker may flag a line; importing the file builds every agent."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, TypedDict
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
-from typing_extensions import assert_type
+from typing_extensions import TypedDict, assert_type
 
 from swarmlet import Agent, Image, Message, Node, agent, current, graph, node, tool
 
@@ -175,7 +176,7 @@ def wired(text: str) -> int:
     return add(guess(text), 1)
 
 
-extra = [search, fetch]
+extra: list[Callable[..., object]] = [search, fetch]
 
 
 @agent(Code, tools=[search, fetch, add, wired, Library().look_up, tool(locate, name="where", timeout=5)])
@@ -200,9 +201,8 @@ def with_instructions(text: str) -> str:
 
 # An agent is a node
 
-agent_type: Agent[[str], Point] = locate
-node_type: Node[[str], Point] = locate
-wider: Node[[str], object] = locate
+widest: Agent[..., object] = locate
+function: Callable[[str], Point] = locate
 
 messages: tuple[Message, ...] = write.render(Task(text="sum"))
 more: tuple[Message, ...] = drafts.render(Task(text="sum"), count=2)

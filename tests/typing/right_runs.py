@@ -4,12 +4,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from pydantic import BaseModel
 from typing_extensions import assert_type
 
 from swarmlet import Again, Done, Failed, Limits, Node, OpenAIModel, PartialRun, Run, RunError, StepFailed, Swarm, Trace, Usage
 from swarmlet import agent, current, each, graph, loop, node, run, run_sync
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Task(BaseModel):
@@ -137,8 +141,8 @@ def numbers(usage: Usage, trace: Trace, part: PartialRun) -> tuple[int, Decimal,
     return both.requests + both.input_tokens + both.cached_tokens + both.output_tokens + both.total_tokens, both.usd, f"{seconds} {steps}"
 
 
-async def anything(node: Node[[Task], Code], task: Task) -> Code:
-    return (await run(node, task)).output
+async def anything(node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    return (await run(node, *args, **kwargs)).output
 
 
 def wide(result: Run[object]) -> object:
@@ -146,4 +150,6 @@ def wide(result: Run[object]) -> object:
 
 
 async def uses_them(task: Task) -> object:
-    return wide(await run(write, task)), await anything(write, task)
+    code = await anything(write, task)
+    assert_type(code, Code)
+    return wide(await run(write, task)), code

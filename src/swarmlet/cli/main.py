@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NoReturn, cast
 
@@ -52,8 +51,6 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     _add_common(parser, suppress=False)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in [name for name in COMMANDS if name in arguments] or COMMANDS:
-        if find_spec(f"swarmlet.cli.{name}") is None:  # the demo is not written yet
-            continue
         module = import_module(f"swarmlet.cli.{name}")
         module.register(subparsers)
         subparser = subparsers.choices[name]

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Kind = TypeVar("Kind", bound=type)
+"""The keys of `resources`: a mapping's keys are invariant, so plain `type` would refuse a `dict[type[Database], ...]`."""
 
 
 @final
@@ -57,14 +59,14 @@ class Swarm:
         models: Sequence[ChatModel] = (),
         journal: str | Path | None = None,
         limits: Limits | None = None,
-        resources: Mapping[type, object] | None = None,
+        resources: Mapping[Kind, object] | None = None,
         capture: bool = True,
     ) -> None:
         self._model = model
         self._given = tuple(models)
         self._journal_path = Path(journal) if journal is not None else None
         self._limits = limits or Limits()
-        self._wanted = dict(resources or {})
+        self._wanted: dict[type, object] = dict(resources or {})
         self._capture = capture
         self._stack: AsyncExitStack | None = None
         self._resources: dict[type, object] = {}
