@@ -44,8 +44,8 @@ def write(attempt: Attempt) -> str:
     """You write short headlines."""
     if attempt.last is None:
         return f"Story: {attempt.story}\n\nWrite a headline of at most eight words."
-    advice = "\n".join(f"- {one}" for one in attempt.last.advice)
-    return f"Story: {attempt.story}\n\nYour last headline: {attempt.last.text}\nWrite a better one of at most eight words:\n{advice}"
+    advice = "\n".join(["Write a better one of at most eight words:", *attempt.last.advice])
+    return f"Story: {attempt.story}\n\nYour last headline: {attempt.last.text}\n{advice}"
 
 
 @agent(Mark, max_tokens=100, temperature=0)

@@ -36,8 +36,11 @@ class Invoice(BaseModel):
 
 @agent(Kind, max_tokens=20, temperature=0)
 def classify(mail: Mail) -> str:
-    """You sort mail by its topic."""
-    return f"Mail: {mail.text}\n\nIs this about billing (an invoice, a payment), technical (an error, a crash), or other?"
+    """You sort mail by topic: billing, technical or other.
+
+    "My refund has not come": billing. "It stops with an error": technical. "Can we visit your office?": other.
+    """
+    return mail.text
 
 
 @agent(Reply, max_tokens=250, temperature=0)

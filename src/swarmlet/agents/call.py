@@ -104,7 +104,7 @@ class Call:
                 input_tokens=reply.input_tokens,
                 cached_tokens=reply.cached_tokens,
                 output_tokens=reply.output_tokens,
-                usd=None if usd is None else str(usd),
+                usd=None if usd is None else f"{usd:f}",
                 finish_reason=reply.finish_reason,
                 reply=recorder.keep(reply, self.encode_reply),
                 request_id=reply.request_id,

@@ -28,6 +28,8 @@ def to_messages(instructions: str, prompt: Prompt, agent: str) -> tuple[Message,
         else:
             raise SwarmletError(f"the prompt of agent {agent!r} holds a {type(part).__name__}; return text or messages")
     _close(messages, said)
+    if not messages:
+        raise SwarmletError(f"the prompt of agent {agent!r} is empty, and it has no instructions")
     return tuple(messages)
 
 

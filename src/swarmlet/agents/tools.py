@@ -63,6 +63,8 @@ class Tool:
             bound = self.signature.bind(arguments)
         except ValidationError as error:
             raise ToolError(f"the arguments do not fit:\n{complaint(error)}") from error
+        except Exception as error:  # a validator of the user's raised what pydantic lets through
+            raise ToolError(f"the arguments cannot be read: {_reason(error)}") from error
         with anyio.move_on_after(self.timeout) as scope:
             try:
                 return as_text(await _invoke(self.target, bound, path))
@@ -120,7 +122,10 @@ async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, 
     call = partial(target, *bound.args, **bound.kwargs)
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
         return await cast("Coroutine[Any, Any, object]", call())  # Any: what a coroutine sends is the event loop's
-    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    result = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    if inspect.iscoroutine(result):  # a sync wrapper round an async function
+        return await cast("Coroutine[Any, Any, object]", result)  # Any: as above
+    return result
 
 
 def _facade(node: AnyNode) -> Callable[..., object]:

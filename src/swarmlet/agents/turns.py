@@ -26,6 +26,8 @@ from swarmlet.trace.events import ToolEnded, ToolStarted
 from swarmlet.trace.record import encoder, to_any_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from swarmlet.agents.output import Output
     from swarmlet.agents.tools import Tool
     from swarmlet.engine.context import Current
@@ -57,14 +59,15 @@ class Conversation(Generic[T]):
             call = Call(self.step, self.models, self.model, self.request, turn, _encode_request, _encode_reply)
             reply = await call.complete()
             self._check(reply)
-            if reply.tool_calls:
+            last = turn == self.max_turns
+            if not reply.tool_calls:
+                try:
+                    return self.output.parse(reply.text)
+                except ValidationError as error:
+                    self._send_back(reply, error, last=last)
+            elif not last:  # else nobody would hear what the tools give
                 await self._use_tools(reply, turn)
-                continue
-            try:
-                return self.output.parse(reply.text)
-            except ValidationError as error:
-                self._send_back(reply, error)
-        raise TurnsExhausted(f"the agent was not done after max_turns={self.max_turns} replies of the model")
+        raise TurnsExhausted(f"the agent still called tools in the last of its max_turns={self.max_turns} turns")
 
     def _check(self, reply: ChatReply) -> None:
         """Raise for a reply that is no answer."""
@@ -79,19 +82,19 @@ class Conversation(Generic[T]):
                 request_id=reply.request_id,
             )
 
-    def _send_back(self, reply: ChatReply, error: ValidationError) -> None:
+    def _send_back(self, reply: ChatReply, error: ValidationError, *, last: bool) -> None:
         wrong = complaint(error)
-        if self.repairs <= 0:
+        if self.repairs <= 0 or last:
             raise OutputInvalid(f"the reply does not fit the output type:\n{wrong}", request_id=reply.request_id) from error
         self.repairs -= 1
         self._extend(
-            Message.assistant(reply.text),
+            *([Message.assistant(reply.text)] if reply.text else []),  # the API refuses a message that says nothing
             Message.user(f"Your reply does not fit what was asked for:\n{wrong}\nGive the whole reply again, corrected."),
         )
 
     async def _use_tools(self, reply: ChatReply, turn: int) -> None:
         """Run the tools of one turn side by side; their results go back in the order of the calls."""
-        calls = reply.tool_calls
+        calls = _distinct(reply.tool_calls)
         paths = [self.step.child_path(call.name) if call.name in self.tools else "" for call in calls]
         results = await all_of(
             [lambda c=call, p=path: self._use(c, p, turn) for call, path in zip(calls, paths, strict=True)],  # type: ignore[misc]
@@ -150,3 +153,16 @@ class Conversation(Generic[T]):
 
     def _extend(self, *messages: Message) -> None:
         self.request = replace(self.request, messages=(*self.request.messages, *messages))
+
+
+def _distinct(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """The calls, each with an id of its own: results find their call by it, and some servers send one twice, or none."""
+    ids: set[str] = set()
+    distinct: list[ToolCall] = []
+    for call in calls:
+        number, id_ = 1, call.id
+        while not id_ or id_ in ids:
+            number, id_ = number + 1, f"{call.id or 'call'}-{number}"
+        ids.add(id_)
+        distinct.append(replace(call, id=id_))
+    return tuple(distinct)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.node import AnyNode, Leaf, Node, step_name
 from swarmlet.graph.plan import GraphShape
 from swarmlet.graph.signature import describe, signature_of
+from swarmlet.graph.source import user_line
 from swarmlet.graph.wiring import compile_graph
 
 P = ParamSpec("P")
@@ -30,7 +32,7 @@ class _Lift:
     def __call__(self, function: Callable[P, T], /) -> Node[P, T]: ...
 
     def __call__(self, function: Callable[..., object], /) -> AnyNode:
-        return _lift(function, self._name, self._thread, depth=2)
+        return _lift(function, self._name, self._thread)
 
 
 @overload
@@ -56,28 +58,34 @@ def node(function: Callable[..., object] | None = None, /, *, name: str | None =
     """
     if function is None:
         return _Lift(name, thread)
-    return _lift(function, name, thread, depth=2)
+    return _lift(function, name, thread)
 
 
-def _lift(function: Callable[..., object], name: str | None, thread: bool, *, depth: int) -> AnyNode:
+def _lift(function: Callable[..., object], name: str | None, thread: bool) -> AnyNode:
     if isinstance(function, Node):
-        raise GraphError(f"{cast('AnyNode', function).name!r} is a node already")
+        raise GraphError(f"{user_line()}: {cast('AnyNode', function).name!r} is a node already")
     if not callable(function):
-        raise GraphError(f"@node takes a function or a class, not {function!r}")
-    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  # an object with an async __call__ is an async function
-    )
+        raise GraphError(f"{user_line()}: @node takes a function or a class, not {function!r}")
+    is_async = _either(function, inspect.iscoroutinefunction)
     if is_async and thread:
-        raise GraphError(f"{describe(function)} is async: thread=True is for sync functions that block")
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise GraphError(f"{describe(function)} is a generator; a node returns one value: return a list")
-    return Node(
-        name=step_name(name or _name_of(function)),
-        signature=signature_of(function, depth=depth + 1),
+        raise GraphError(f"{user_line()}: {describe(function)} is async: thread=True is for sync functions that block")
+    if _either(function, inspect.isasyncgenfunction) or _either(function, inspect.isgeneratorfunction):
+        raise GraphError(f"{user_line()}: {describe(function)} is a generator; a node returns one value: return a list")
+    lifted: AnyNode = Node(
+        name=step_name(_name_of(function) if name is None else name),
+        signature=signature_of(function),
         shape=Leaf(function, is_async, thread),
         origin=origin_of(function),
         doc=inspect.getdoc(function),
     )
+    lifted.named = name is not None
+    return lifted
+
+
+def _either(function: Callable[..., object], is_kind: Callable[[object], bool]) -> bool:
+    """Whether the function, or what an object is called by, is of this kind. Calling a class makes an instance."""
+    by = None if inspect.isclass(function) else getattr(function, "__call__", None)  # noqa: B004  # its kind is asked
+    return is_kind(function) or is_kind(by)
 
 
 def graph(body: Callable[P, T], /) -> Node[P, T]:
@@ -86,8 +94,10 @@ def graph(body: Callable[P, T], /) -> Node[P, T]:
     Raises `GraphError` that lists everything that is wrong with the wiring, before any model call.
     """
     if inspect.iscoroutinefunction(body):
-        raise GraphError(f"@graph {describe(body)} must be a plain function: wiring needs no await")
-    signature = signature_of(body, depth=2)
+        raise GraphError(f"{user_line()}: @graph {describe(body)} must be a plain function: wiring needs no await")
+    if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+        raise GraphError(f"{user_line()}: @graph {describe(body)} is a generator; a graph returns one value")
+    signature = signature_of(body)
     name = step_name(_name_of(body))
     return Node(
         name=name,
@@ -103,9 +113,9 @@ def as_node(function: Callable[P, T], role: str) -> Node[P, T]:
     if isinstance(function, Node):
         return cast("Node[P, T]", function)
     if not callable(function):
-        raise GraphError(f"{role} must be a node or a function, not {function!r}")
+        raise GraphError(f"{user_line()}: {role} must be a node or a function, not {function!r}")
     name = _name_of(function)
-    lifted = _lift(function, role if name == "<lambda>" else name, False, depth=3)
+    lifted = _lift(function, role if name == "<lambda>" else name, False)
     return cast("Node[P, T]", lifted)
 
 
@@ -115,7 +125,6 @@ def origin_of(function: object) -> str:
 
 
 def _name_of(function: object) -> str:
-    name = getattr(function, "__name__", None) or type(function).__name__
-    if name == "<lambda>":
-        return name
-    return str(name)
+    if isinstance(function, partial):
+        return _name_of(cast("partial[object]", function).func)
+    return str(getattr(function, "__name__", None) or type(function).__name__)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, cast
 
 from typing_extensions import get_type_hints
 
 from swarmlet.errors import GraphError
+from swarmlet.graph.source import local_names, user_line
 
 _MISSING = inspect.Parameter.empty
 
@@ -51,18 +51,17 @@ class Signature:
         return replace(self, parameters=(first, *rest), returns=returns)
 
 
-def signature_of(function: Callable[..., object], *, depth: int) -> Signature:
+def signature_of(function: Callable[..., object], *, depth: int = 0) -> Signature:  # noqa: ARG001
     """The signature of a function or class.
 
-    `depth` counts the frames from here to the definition: names that are local to it (types defined inside a test, say)
-    resolve from there. Raises `GraphError` for a hint that cannot be resolved.
+    Names that are local to where it is defined (types made inside a test, say) resolve from there. Raises `GraphError`
+    for a hint that cannot be resolved.
     """
-    names = _local_names(depth + 1)
     try:
         plain = inspect.signature(function)
-        hints = _hints(function, names)
+        hints = _hints(function, local_names())
     except (NameError, AttributeError, TypeError, ValueError) as error:
-        raise GraphError(f"the signature of {describe(function)} cannot be read: {error}") from error
+        raise GraphError(f"{user_line()}: the signature of {describe(function)} cannot be read: {error}") from error
     parameters = tuple(parameter.replace(annotation=_resolved(parameter, hints)) for parameter in plain.parameters.values())
     returns = function if inspect.isclass(function) else hints.get("return", Any)
     return Signature(parameters, returns)
@@ -82,20 +81,15 @@ def _resolved(parameter: inspect.Parameter, hints: Mapping[str, object]) -> obje
 
 
 def _hints(function: Callable[..., object], names: Mapping[str, object]) -> dict[str, object]:
-    """Resolved hints; a class's fields are the hints of its constructor."""
-    target: object = function
-    if not inspect.isclass(function) and not inspect.isroutine(function) and not hasattr(function, "__annotations__"):
-        target = type(function).__call__
+    """Resolved hints: of what a partial calls, of an object's `__call__`, of a class's constructor."""
+    if isinstance(function, partial):
+        return _hints(cast("partial[object]", function).func, names)
+    if inspect.isclass(function):
+        written = inspect.isfunction(function.__init__) and not hasattr(function, "__pydantic_fields__")
+        return _resolve(function, names) | (_resolve(function.__init__, names) if written else {})
+    return _resolve(function if inspect.isroutine(function) else type(function).__call__, names)
+
+
+def _resolve(target: object, names: Mapping[str, object]) -> dict[str, object]:
     hints: dict[str, object] = get_type_hints(target, localns=dict(names), include_extras=True)
     return hints
-
-
-def _local_names(depth: int) -> dict[str, object]:
-    frame = sys._getframe(depth)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the user's frame
-    names: dict[str, object] = {}
-    while frame.f_code.co_flags & inspect.CO_NEWLOCALS:  # inside functions: outer ones may hold the types too
-        names = {**frame.f_locals, **names}
-        if frame.f_back is None or frame.f_back.f_code.co_filename != frame.f_code.co_filename:
-            break
-        frame = frame.f_back
-    return names

@@ -41,23 +41,24 @@ class Message:
     @staticmethod
     def system(text: str) -> Message:
         """Instructions to the model."""
-        return Message("system", text)
+        return Message("system", _whole(text))
 
     @staticmethod
     def user(*content: str | Image) -> Message:
         """What the user says: text, or text and images in order."""
-        only = content[0] if len(content) == 1 else None
-        return Message("user", only if isinstance(only, str) else content)
+        whole = tuple(_whole(part) if isinstance(part, str) else part for part in content)
+        only = whole[0] if len(whole) == 1 else None
+        return Message("user", only if isinstance(only, str) else whole)
 
     @staticmethod
     def assistant(text: str = "", tool_calls: tuple[ToolCall, ...] = ()) -> Message:
         """What the model said earlier."""
-        return Message("assistant", text, tool_calls)
+        return Message("assistant", _whole(text), tool_calls)
 
     @staticmethod
     def tool(call_id: str, text: str) -> Message:
         """What a tool gave for the call `call_id`."""
-        return Message("tool", text, tool_call_id=call_id)
+        return Message("tool", _whole(text), tool_call_id=call_id)
 
     @property
     def text(self) -> str:
@@ -65,6 +66,11 @@ class Message:
         if isinstance(self.content, str):
             return self.content
         return "".join(part for part in self.content if isinstance(part, str))
+
+
+def _whole(text: str) -> str:
+    """`text` with U+FFFD for half characters (lone surrogates, as in names of files), which no wire can carry."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
+import anyio
 from pydantic import ValidationError
 
 from swarmlet.errors import ModelError, ModelUnavailable, NoApiKey, ReplyMalformed
-from swarmlet.models.base import ChatReply, ChatRequest, OnText
+from swarmlet.models.base import ChatReply, ChatRequest, OnText, ToolCall
 from swarmlet.models.openai_errors import translate
-from swarmlet.models.openai_wire import Body, Chunk, Completion, StreamedReply, request_body
+from swarmlet.models.openai_wire import Body, Chunk, Completion, ServerError, StreamedReply, request_body
 from swarmlet.models.profiles import Profile, profile_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx2
     from openai import AsyncOpenAI
+
+_AFTER_DONE = 1
+"""Seconds that a server may take to end a stream whose last event it has sent."""
 
 
 @final
@@ -34,27 +41,37 @@ class OpenAIConnection:
 
     @property
     def client(self) -> AsyncOpenAI:
-        """The SDK's client. Raises `NoApiKey` in one sentence if there is neither a key nor another endpoint."""
+        """The SDK's client. Raises a `ModelError` in one sentence for a key or an endpoint that cannot be used."""
         if self._client is None:
             self._client = self._connect()
         return self._client
 
     def _connect(self) -> AsyncOpenAI:
+        import httpx2
         import openai
 
+        blank = os.environ.get("OPENAI_BASE_URL") == ""  # the SDK would take it for a URL
         elsewhere = self._base_url or os.environ.get("OPENAI_BASE_URL")
-        key = self._api_key or os.environ.get("OPENAI_API_KEY") or ("none" if elsewhere else None)
-        if key is None:
+        key = (self._api_key or os.environ.get("OPENAI_API_KEY") or "").strip() or ("none" if elsewhere else "")
+        if not key:
             raise NoApiKey(
                 "no API key: set OPENAI_API_KEY, or set OPENAI_BASE_URL to a compatible server that needs none, "
                 "or pass a model: Swarm(model=OpenAIModel(..., base_url=..., api_key=...))"
             )
-        return openai.AsyncOpenAI(api_key=key, base_url=self._base_url, max_retries=0)
+        if not (key.isascii() and key.isprintable()):
+            raise NoApiKey("the API key holds a character that no HTTP header can carry: check OPENAI_API_KEY or api_key=")
+        try:
+            base = httpx2.URL(elsewhere or "https://api.openai.com/v1")
+        except httpx2.InvalidURL:
+            base = httpx2.URL()
+        if base.scheme not in ("http", "https") or not base.host:
+            raise ModelError("the base URL is not one: check that OPENAI_BASE_URL or base_url= begins with http:// or https://")
+        return openai.AsyncOpenAI(api_key=key, base_url=base if elsewhere or blank else None, max_retries=0)
 
-    @property
-    def secret(self) -> str:
-        """The key, to be taken out of messages."""
-        return self._client.api_key if self._client is not None else ""
+    def clean(self, text: str) -> str:
+        """`text` without the key: some servers quote it."""
+        secret = self._client.api_key if self._client is not None else ""
+        return text.replace(secret, "[key]") if len(secret) >= 8 else text
 
     async def aclose(self) -> None:
         """Close the client, if it was made here."""
@@ -107,21 +124,23 @@ class OpenAIModel:
         import httpx2
         import openai
 
-        told = _Told(on_text)
+        clean = self._connection.clean
+        told = _Told(on_text, clean)
         failure: ModelError
         try:
-            return await (self._whole(client, body) if on_text is None else self._streamed(client, body, told))
+            reply = await (self._whole(client, body) if on_text is None else self._streamed(client, body, told))
+            return _cleaned(reply, clean)
         except openai.APIError as error:
-            failure = translate(error, self._connection.secret)
+            failure = translate(error, clean)
         except httpx2.SSEError as error:
-            failure = ReplyMalformed(str(error))
-        except httpx2.TransportError as error:  # while a body is read, the SDK lets these through
+            failure = ReplyMalformed(clean(str(error)))
+        except httpx2.RequestError as error:  # while a body is read, the SDK lets these through
             reason = str(error) or type(error).__name__
-            failure = ModelUnavailable(f"the connection to the model server broke: {reason}")
+            failure = ModelUnavailable(clean(f"the connection to the model server broke: {reason}"))
         except _BrokenOff:
             failure = ModelUnavailable("the stream ended before the reply did")
-        except (ValidationError, ValueError) as error:
-            failure = ReplyMalformed(f"the server's answer is not a chat completion: {_first_line(error)}")
+        except ValidationError as error:
+            failure = ReplyMalformed(f"the server's answer is not a chat completion: {_what(error)}")
         if told.anything:  # a listener cannot take words back, so this is not tried again
             failure.retryable = False
         raise failure
@@ -129,25 +148,25 @@ class OpenAIModel:
     async def _whole(self, client: AsyncOpenAI, body: Body) -> ChatReply:
         create: Any = client.chat.completions.with_raw_response.create  # Any: its overloads do not take a dict
         raw = await create(**body)
-        return Completion.model_validate_json(raw.content).reply(raw.headers.get("x-request-id"))
+        completion = Completion.model_validate_json(raw.content)
+        _raise_error(completion.error, raw.http_request)
+        return completion.reply(raw.headers.get("x-request-id"))
 
     async def _streamed(self, client: AsyncOpenAI, body: Body, on_text: OnText) -> ChatReply:
-        # The SDK's own stream stops reading at [DONE] and leaves its generators open, which trio reports as a leak; so the
-        # events are read to their end here.
-        from httpx2 import EventSource
-
         begin = time.perf_counter()
         first: float | None = None
         built = StreamedReply()
+
+        def take(chunk: Chunk) -> None:
+            nonlocal first
+            text = built.add(chunk)
+            first = time.perf_counter() - begin if first is None else first
+            if text:
+                on_text(text)
+
         create: Any = client.chat.completions.with_streaming_response.create  # Any: as above
         async with create(**body, stream=True, stream_options={"include_usage": True}) as response:
-            async for event in EventSource(response.http_response):
-                if event.data == "[DONE]":
-                    continue
-                text = built.add(_chunk(event.data, response.http_response.request))
-                first = time.perf_counter() - begin if first is None else first
-                if text:
-                    on_text(text)
+            await _read_events(response.http_response, take)
         if built.finish_reason is None:
             raise _BrokenOff
         return built.reply(response.headers.get("x-request-id"), first)
@@ -158,14 +177,41 @@ class OpenAIModel:
             await self._connection.aclose()
 
 
-def _chunk(data: str, request: httpx2.Request) -> Chunk:
-    """One event of a stream. Raises the SDK's `APIError` for an error that the server sends in place of a chunk."""
+async def _read_events(response: httpx2.Response, take: Callable[[Chunk], None]) -> None:
+    """Give each chunk of a stream to `take`. Raises what is wrong with one.
+
+    The generators below are never left half way, which trio reports as a leak (the SDK's own stream does that at [DONE]):
+    they are read to their end or, where that is not worth waiting for, cancelled from inside.
+    """
+    from httpx2 import EventSource
+
+    failure: Exception | None = None
+    done = False
+    with anyio.CancelScope() as scope:
+        async for event in EventSource(response, max_event_size=None):  # its limit would leave them half way too
+            if done or not event.data:
+                continue
+            done = event.data == "[DONE]"
+            if done:
+                scope.deadline = anyio.current_time() + _AFTER_DONE
+                continue
+            try:
+                chunk = Chunk.model_validate_json(event.data)
+                _raise_error(chunk.error, response.request)
+                take(chunk)
+            except Exception as error:  # noqa: BLE001  # raised below
+                failure, done = error, True
+                scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def _raise_error(error: ServerError | None, request: httpx2.Request) -> None:
+    """Raise the SDK's `APIError` for an error that the server sends under a status that says all is well."""
     import openai
 
-    chunk = Chunk.model_validate_json(data)
-    if chunk.error is not None:
-        raise openai.APIError(str(chunk.error.get("message")), request, body=chunk.error)
-    return chunk
+    if error is not None:
+        raise openai.APIError(str(error.get("message") or "no reason given"), request, body=error)
 
 
 class _BrokenOff(Exception):  # never leaves this file
@@ -175,18 +221,31 @@ class _BrokenOff(Exception):  # never leaves this file
 class _Told:
     """Passes pieces of text on, and remembers whether there were any."""
 
-    def __init__(self, on_text: OnText | None) -> None:
+    def __init__(self, on_text: OnText | None, clean: Callable[[str], str]) -> None:
         self._on_text = on_text
+        self._clean = clean
         self.anything = False
 
     def __call__(self, text: str) -> None:
         self.anything = True
         if self._on_text is not None:
-            self._on_text(text)
+            self._on_text(self._clean(text))
 
 
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        details = error.errors(include_url=False, include_input=False)
-        return "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in details[:3])
-    return str(error).partition("\n")[0][:200]
+def _cleaned(reply: ChatReply, clean: Callable[[str], str]) -> ChatReply:
+    """`reply` without the key, should the server have quoted it anywhere."""
+    return replace(
+        reply,
+        text=clean(reply.text),
+        tool_calls=tuple(ToolCall(clean(call.id), clean(call.name), clean(call.arguments)) for call in reply.tool_calls),
+        refusal=reply.refusal and clean(reply.refusal),
+        finish_reason=clean(reply.finish_reason),
+        model=clean(reply.model),
+        service_tier=reply.service_tier and clean(reply.service_tier),
+        request_id=reply.request_id and clean(reply.request_id),
+    )
+
+
+def _what(error: ValidationError) -> str:
+    details = error.errors(include_url=False, include_input=False)[:3]
+    return "; ".join(f"{'.'.join(str(part) for part in one['loc']) or 'the body'}: {one['msg']}" for one in details)

@@ -8,10 +8,10 @@ its headers, is not kept as a cause for the same reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from swarmlet.errors import (
     ContentFiltered,
@@ -27,24 +27,29 @@ if TYPE_CHECKING:
     import openai
 
 _CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error"}
+_LONGEST: Final = 2000
+"""Characters that are kept of a server's words."""
+
+Clean: TypeAlias = Callable[[str], str]
 
 
-def translate(error: openai.APIError, secret: str) -> ModelError:
-    """Our error for one of the SDK's."""
+def translate(error: openai.APIError, clean: Clean) -> ModelError:
+    """Our error for one of the SDK's; `clean` takes the key out of a text."""
     import openai
 
     if isinstance(error, openai.APITimeoutError):
         return ModelUnavailable("the model call timed out")
     if isinstance(error, openai.APIConnectionError):
         reason = str(error.__cause__ or error) or type(error.__cause__).__name__
-        return ModelUnavailable(_clean(f"the model server cannot be reached at {error.request.url}: {reason}", secret))
+        where = error.request.url.copy_with(userinfo=b"", query=None)  # both may hold secrets
+        return ModelUnavailable(clean(f"the model server cannot be reached at {where}: {reason}"))
     if isinstance(error, openai.APIStatusError):
-        return _from_status(error, secret)
-    kind = _kind_in_stream({code for code in (error.code, error.type) if code})
-    return kind(_clean(f"the server broke the stream off: {error.message}", secret))
+        return _from_status(error, clean)
+    kind = _kind_without_status({code for code in (error.code, error.type) if code})
+    return kind(f"the server sent an error in place of a reply: {clean(error.message)[:_LONGEST]}")
 
 
-def _kind_in_stream(codes: set[str]) -> type[ModelError]:
+def _kind_without_status(codes: set[str]) -> type[ModelError]:
     """An error event inside a stream has no status, only codes."""
     if "insufficient_quota" in codes:
         return QuotaExhausted
@@ -53,16 +58,16 @@ def _kind_in_stream(codes: set[str]) -> type[ModelError]:
     return ContextTooLong if codes & _CONTEXT_CODES else ModelUnavailable
 
 
-def _from_status(error: openai.APIStatusError, secret: str) -> ModelError:
+def _from_status(error: openai.APIStatusError, clean: Clean) -> ModelError:
     headers = error.response.headers
     status = error.status_code
     codes = _codes(error)
     kind = _kind(status, codes)
     made = kind(
-        _clean(f"{status} {_text(error)}", secret),
+        f"{status} {clean(_text(error))[:_LONGEST]}",  # cleaned first: half a key would not be found
         status=status,
         retry_after=retry_after(headers),
-        request_id=error.request_id,
+        request_id=error.request_id and clean(error.request_id),
     )
     wish = headers.get("x-should-retry")
     if wish in ("true", "false") and kind is not QuotaExhausted:
@@ -97,11 +102,7 @@ def _text(error: openai.APIStatusError) -> str:
         message = cast("dict[str, object]", body).get("message")
         if isinstance(message, str) and message:
             return message
-    return error.response.text[:500] or error.response.reason_phrase
-
-
-def _clean(text: str, secret: str) -> str:
-    return text.replace(secret, "[key]") if len(secret) >= 8 else text
+    return error.response.text or error.response.reason_phrase
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

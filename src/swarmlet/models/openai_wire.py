@@ -6,10 +6,12 @@ a server that lies would be noticed only where a field is used.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validator
+from typing_extensions import Self
 
 from swarmlet.models.base import ChatReply, ChatRequest, Image, Message, ReplyFormat, ToolCall, ToolDefinition
 from swarmlet.models.profiles import Profile
@@ -73,24 +75,46 @@ def _format(wanted: ReplyFormat) -> Body:
     return {"type": "json_schema", "json_schema": schema}
 
 
+ServerError: TypeAlias = dict[str, JsonValue]
+"""What servers put into `error`: message, type, code."""
+
+
+def _count(value: object) -> int:
+    """A number of tokens. A reply is not lost, nor paid for again, because its usage is missing, negative or no number."""
+    return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else 0
+
+
+def _object(value: object) -> object:
+    return value if isinstance(value, dict) else None
+
+
+_Count = Annotated[int, BeforeValidator(_count)]
+
+
 class _Details(BaseModel):
-    cached_tokens: int | None = None
+    cached_tokens: _Count = 0
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _Details | None = None
+    prompt_tokens: _Count = 0
+    completion_tokens: _Count = 0
+    prompt_tokens_details: Annotated[_Details | None, BeforeValidator(_object)] = None
+
+
+_MaybeUsage = Annotated[_Usage | None, BeforeValidator(_object)]
 
 
 class _Function(BaseModel):
-    name: str
-    arguments: str
+    name: str = Field(min_length=1)
+    arguments: str | None = None
 
 
 class _Call(BaseModel):
-    id: str
+    id: str | None = None
     function: _Function
+
+    def as_tool_call(self) -> ToolCall:
+        return ToolCall(self.id or "", self.function.name, self.function.arguments or "")
 
 
 class _Said(BaseModel):
@@ -107,21 +131,28 @@ class _Choice(BaseModel):
 class Completion(BaseModel):
     """What we read of a chat completion."""
 
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
-    model: str = ""
+    choices: list[_Choice] | None = None
+    usage: _MaybeUsage = None
+    model: str | None = None
     service_tier: str | None = None
+    error: ServerError | None = None
+
+    @model_validator(mode="after")
+    def _answers(self) -> Self:
+        if self.error is None and not self.choices:
+            raise ValueError("it has no choices")
+        return self
 
     def reply(self, request_id: str | None) -> ChatReply:
         """The completion as a vendor-neutral reply."""
-        choice = self.choices[0]
+        (choice, *_) = self.choices or [_Choice(message=_Said())]
         calls = choice.message.tool_calls or []
         return ChatReply(
             text=choice.message.content or "",
-            tool_calls=tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in calls),
+            tool_calls=tuple(call.as_tool_call() for call in calls),
             refusal=choice.message.refusal,
             finish_reason=choice.finish_reason or "stop",
-            model=self.model,
+            model=self.model or "",
             service_tier=self.service_tier,
             request_id=request_id,
             **_tokens(self.usage),
@@ -134,7 +165,7 @@ class _FunctionPiece(BaseModel):
 
 
 class _CallPiece(BaseModel):
-    index: int = 0
+    index: int | None = None
     id: str | None = None
     function: _FunctionPiece | None = None
 
@@ -146,18 +177,30 @@ class _Delta(BaseModel):
 
 
 class _ChoicePiece(BaseModel):
-    delta: _Delta = Field(default_factory=_Delta)
+    delta: _Delta | None = None
     finish_reason: str | None = None
 
 
 class Chunk(BaseModel):
     """What we read of one event of a streamed completion. The last one has usage and no choices."""
 
-    choices: list[_ChoicePiece] = Field(default_factory=list[_ChoicePiece])
-    usage: _Usage | None = None
+    choices: list[_ChoicePiece] | None = None
+    usage: _MaybeUsage = None
     model: str | None = None
     service_tier: str | None = None
-    error: dict[str, JsonValue] | None = None
+    error: ServerError | None = None
+
+
+@dataclass(slots=True)
+class _CallSoFar:
+    index: int | None
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+    def goes_on_with(self, piece: _CallPiece) -> bool:
+        """Whether `piece` is part of this call: some servers send no index, or the same one for every call."""
+        return self.index == piece.index and (not piece.id or not self.id or piece.id == self.id)
 
 
 @dataclass(slots=True)
@@ -170,8 +213,7 @@ class StreamedReply:
     model: str = ""
     service_tier: str | None = None
     usage: _Usage | None = None
-    calls: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
-    """By the index of the call: id, name, arguments so far."""
+    calls: list[_CallSoFar] = field(default_factory=list[_CallSoFar])
 
     def add(self, chunk: Chunk) -> str:
         """Take one chunk, and give the text in it."""
@@ -179,27 +221,32 @@ class StreamedReply:
         self.service_tier = chunk.service_tier or self.service_tier
         self.usage = chunk.usage or self.usage
         text = ""
-        for choice in chunk.choices[:1]:
+        for choice in (chunk.choices or [])[:1]:
             self.finish_reason = choice.finish_reason or self.finish_reason
-            text = choice.delta.content or ""
+            delta = choice.delta or _Delta()
+            text = delta.content or ""
             self.text += text
-            self.refusal += choice.delta.refusal or ""
-            for piece in choice.delta.tool_calls or []:
+            self.refusal += delta.refusal or ""
+            for piece in delta.tool_calls or []:
                 self._add_call(piece)
         return text
 
     def _add_call(self, piece: _CallPiece) -> None:
-        call = self.calls.setdefault(piece.index, ["", "", ""])
-        call[0] = piece.id or call[0]
+        call = next((call for call in reversed(self.calls) if call.goes_on_with(piece)), None)
+        if call is None:
+            call = _CallSoFar(piece.index)
+            self.calls.append(call)
+        call.id = piece.id or call.id
         if piece.function:
-            call[1] += piece.function.name or ""
-            call[2] += piece.function.arguments or ""
+            call.name += piece.function.name or ""
+            call.arguments += piece.function.arguments or ""
 
     def reply(self, request_id: str | None, first_token: float | None) -> ChatReply:
-        """The whole reply."""
+        """The whole reply. Raises `ValidationError` for a tool call that never got a name."""
+        calls = [_Call(id=call.id, function=_Function(name=call.name, arguments=call.arguments)) for call in self.calls]
         return ChatReply(
             text=self.text,
-            tool_calls=tuple(ToolCall(*self.calls[index]) for index in sorted(self.calls)),
+            tool_calls=tuple(call.as_tool_call() for call in calls),
             refusal=self.refusal or None,
             finish_reason=self.finish_reason or "stop",
             model=self.model,
@@ -213,9 +260,9 @@ class StreamedReply:
 def _tokens(usage: _Usage | None) -> dict[str, Any]:  # Any: keyword arguments of one type each
     if usage is None:
         return {}
-    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else 0
     return {
         "input_tokens": usage.prompt_tokens,
-        "cached_tokens": cached or 0,
+        "cached_tokens": min(cached, usage.prompt_tokens),
         "output_tokens": usage.completion_tokens,
     }

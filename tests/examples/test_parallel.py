@@ -1,0 +1,68 @@
+"""Parallelisation: every call is in flight at once, and the join is plain code."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from tests.examples.steps import paths
+
+from examples.parallel import CHANGE, Change, Finding, Summary, errors, naming, review, security, summarise
+from swarmlet import run
+from swarmlet.testing import Barrier, Request, ScriptedServer
+
+pytestmark = pytest.mark.anyio
+
+Level = Literal["fine", "minor", "serious"]
+
+
+def script(server: ScriptedServer, at_once: int, **levels: Level) -> None:
+    for agent in (security, naming, errors):
+        finding = Finding(comment=agent.name, level=levels.get(agent.name, "fine"))
+        server.when(having(agent.settings.instructions), Barrier(at_once, finding), times=1)
+
+
+def having(instructions: str, text: str = ""):
+    def matches(request: Request) -> bool:
+        return request.system == instructions and text in request.last
+
+    return matches
+
+
+async def test_all_reviewers_and_all_files_are_asked_at_once(scripted_server: ScriptedServer) -> None:
+    script(scripted_server, 5, security="serious", naming="minor")
+    for file in CHANGE.files:
+        reply = Barrier(5, Summary(text=f"changes {file.name}"))
+        scripted_server.when(having(summarise.settings.instructions, file.diff), reply, times=1)
+    result = await run(review, CHANGE)
+    assert result.output.verdict == "stop"
+    assert {name: finding.comment for name, finding in result.output.findings.items()} == {
+        "security": "security",
+        "naming": "naming",
+        "errors": "errors",
+    }
+    assert result.output.files == ["users.py: changes users.py", "app.py: changes app.py"]
+    assert paths(result.trace) == {
+        "review/summarise[0]",
+        "review/summarise[1]",
+        "review/security",
+        "review/naming",
+        "review/errors",
+        "review/join",
+    }
+
+
+@pytest.mark.parametrize(("level", "verdict"), [("fine", "merge"), ("minor", "discuss"), ("serious", "stop")])
+async def test_the_verdict_is_the_rule_for_the_worst_level(
+    scripted_server: ScriptedServer, level: Level, verdict: str
+) -> None:
+    script(scripted_server, 3, errors=level)
+    result = await run(review, Change(title="Nothing yet", files=[]))
+    assert result.output.verdict == verdict
+
+
+async def test_a_change_without_files_has_no_summaries(scripted_server: ScriptedServer) -> None:
+    script(scripted_server, 3)
+    result = await run(review, Change(title="Nothing yet", files=[]))
+    assert result.output.files == []
+    assert result.usage.requests == 3
