@@ -4,7 +4,7 @@ When to use it: one prompt would have to mind several things at once, or one thi
 
 What to look at: nothing here says "parallel". Three reviewers read the change, `each` summarises every file, and none
 needs another's result, so all calls are in flight at once (see "began" in the trace). The join is a typed function:
-forget a reviewer, or hand it the wrong finding, and a type checker and the import of this file both say so.
+forget a reviewer, or hand in something that is no finding, and a type checker and the import of this file both say so.
 """
 
 from typing import Literal
@@ -70,7 +70,7 @@ def as_text(change: Change) -> str:
 
 
 @node
-def join(security: Finding, naming: Finding, errors: Finding, change: Change, summaries: list[Summary]) -> Review:
+def join(change: Change, security: Finding, naming: Finding, errors: Finding, summaries: list[Summary]) -> Review:
     """The verdict is a rule, not an opinion."""
     findings = {"security": security, "naming": naming, "errors": errors}
     levels = {finding.level for finding in findings.values()}
@@ -84,7 +84,7 @@ def join(security: Finding, naming: Finding, errors: Finding, change: Change, su
 @graph
 def review(change: Change) -> Review:
     summaries = each(summarise, concurrency=8)(change.files)
-    return join(security(change), naming(change), errors(change), change, summaries)
+    return join(change, security=security(change), naming=naming(change), errors=errors(change), summaries=summaries)
 
 
 CHANGE = Change(

@@ -38,7 +38,7 @@ class Invoice(BaseModel):
 def classify(mail: Mail) -> str:
     """You sort mail by topic: billing, technical or other.
 
-    "My refund has not come": billing. "It stops with an error": technical. "Can we visit your office?": other.
+    "My refund has not come": billing. "It stops with an error": technical. "Do you hire?": other.
     """
     return mail.text
 

@@ -1,8 +1,19 @@
-"""What the tests of the examples ask of a trace."""
+"""What the tests of the examples share."""
 
 from __future__ import annotations
 
-from swarmlet import Trace
+from swarmlet import Agent, Trace
+from swarmlet.testing import Request
+from swarmlet.testing.script import Matcher
+
+
+def asked(agent: Agent[..., object], text: str = "") -> Matcher:
+    """Whether a request is this agent's, with `text` in its prompt."""
+
+    def matches(request: Request) -> bool:
+        return request.system == agent.settings.instructions and text in request.last
+
+    return matches
 
 
 def paths(trace: Trace) -> set[str]:

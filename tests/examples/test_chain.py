@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import pytest
-from tests.examples.steps import paths
 
 from examples.chain import LAMP, Copy, Highlights, describe, pick, translate, write
 from swarmlet import run
 from swarmlet.testing import ScriptedServer
+from tests.examples.steps import asked, paths
 
 pytestmark = pytest.mark.anyio
 
 
 def script(server: ScriptedServer, text: str) -> None:
-    server.when(lambda request: request.system == pick.settings.instructions, Highlights(points=["12 hours"]), times=1)
-    server.when(lambda request: request.system == write.settings.instructions, Copy(text=text), times=1)
+    server.when(asked(pick), Highlights(points=["12 hours"]), times=1)
+    server.when(asked(write), Copy(text=text), times=1)
 
 
 async def test_text_that_keeps_to_the_facts_is_translated(scripted_server: ScriptedServer) -> None:
     script(scripted_server, "Shines for 12 hours.")
-    scripted_server.when(lambda request: request.system == translate.settings.instructions, Copy(text="12 heures."), times=1)
+    scripted_server.when(asked(translate), Copy(text="12 heures."), times=1)
     result = await run(describe, LAMP)
     assert result.output.english == "Shines for 12 hours."
     assert result.output.french == "12 heures."

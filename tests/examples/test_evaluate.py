@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from tests.examples.steps import paths
 
 from examples.evaluate import STORY, Headline, Mark, Scored, headline, judge_style, judge_truth, write
 from swarmlet import run
-from swarmlet.testing import Barrier, Request, ScriptedServer
+from swarmlet.testing import Barrier, ScriptedServer
+from tests.examples.steps import asked, paths
 
 pytestmark = pytest.mark.anyio
 
 
-def by(instructions: str, text: str = ""):
-    def matches(request: Request) -> bool:
-        return request.system == instructions and text in request.last
-
-    return matches
-
-
 def written(server: ScriptedServer, *texts: str) -> None:
     for text in texts:
-        server.when(by(write.settings.instructions), Headline(text=text), times=1)
+        server.when(asked(write), Headline(text=text), times=1)
 
 
 def judged(server: ScriptedServer, text: str, truth: int, style: int) -> None:
     """Both judges must be at work at once."""
     for judge, points in ((judge_truth, truth), (judge_style, style)):
         mark = Mark(advice=f"{judge.name} of {text}", points=points)
-        server.when(by(judge.settings.instructions, f"Headline: {text}"), Barrier(2, mark), times=1)
+        server.when(asked(judge, f"Headline: {text}"), Barrier(2, mark), times=1)
 
 
 async def test_a_good_headline_needs_one_round(scripted_server: ScriptedServer) -> None:

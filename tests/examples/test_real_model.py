@@ -89,9 +89,8 @@ async def test_orchestrate() -> None:
     steps = {step.path: step for step in result.trace.steps()}
     assert result.output.text
     planned = result.trace.output("research/plan")
-    assert isinstance(planned, dict)
     workers = [path for path in steps if path.startswith("research/work[")]
-    assert len(workers) == len(planned["tasks"]) <= 3
+    assert len(workers) == len(orchestrate.Plan.model_validate(planned).tasks) <= 3
 
 
 async def test_evaluate() -> None:

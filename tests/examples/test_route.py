@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from tests.examples.steps import paths
 
 from examples.route import MAILS, Kind, Mail, Reply, answer, classify, explain, technical
 from swarmlet import GraphError, each, run, switch
-from swarmlet.testing import Barrier, Request, ScriptedServer
+from swarmlet.testing import Barrier, ScriptedServer
+from tests.examples.steps import asked, paths
 
 pytestmark = pytest.mark.anyio
 
 
 def classified(server: ScriptedServer, kind: Kind) -> None:
-    server.when(lambda request: request.system == classify.settings.instructions, {"value": kind}, times=1)
+    server.when(asked(classify), {"value": kind}, times=1)
 
 
 async def test_a_billing_mail_is_answered_from_the_ledger(scripted_server: ScriptedServer) -> None:
@@ -37,7 +37,7 @@ async def test_an_invoice_that_is_not_in_the_ledger_is_unknown(scripted_server: 
 
 async def test_a_technical_mail_goes_to_the_technical_agent(scripted_server: ScriptedServer) -> None:
     classified(scripted_server, "technical")
-    scripted_server.when(lambda request: request.system == technical.settings.instructions, Reply(text="Restart."), times=1)
+    scripted_server.when(asked(technical), Reply(text="Restart."), times=1)
     result = await run(answer, MAILS[1])
     assert result.output.text == "Restart."
     assert paths(result.trace) == {"answer/switch/classify", "answer/switch/technical"}
@@ -54,19 +54,12 @@ async def test_any_other_mail_costs_one_call_and_goes_to_a_person(scripted_serve
 async def test_mails_are_routed_side_by_side_and_answered_in_their_order(scripted_server: ScriptedServer) -> None:
     kinds: list[Kind] = ["billing", "technical", "other"]
     for mail, kind in zip(MAILS, kinds, strict=True):
-        scripted_server.when(asks(mail, classify.settings.instructions), Barrier(3, {"value": kind}), times=1)
-    scripted_server.when(asks(MAILS[0], explain.settings.instructions), Barrier(2, Reply(text="paid")), times=1)
-    scripted_server.when(asks(MAILS[1], technical.settings.instructions), Barrier(2, Reply(text="restart")), times=1)
+        scripted_server.when(asked(classify, mail.text), Barrier(3, {"value": kind}), times=1)
+    scripted_server.when(asked(explain, MAILS[0].text), Barrier(2, Reply(text="paid")), times=1)
+    scripted_server.when(asked(technical, MAILS[1].text), Barrier(2, Reply(text="restart")), times=1)
     result = await run(each(answer), MAILS)
     assert [reply.text for reply in result.output[:2]] == ["paid", "restart"]
     assert "answer[2]/switch/forward" in paths(result.trace)
-
-
-def asks(mail: Mail, instructions: str):
-    def matches(request: Request) -> bool:
-        return request.system == instructions and mail.text in request.last
-
-    return matches
 
 
 def test_a_kind_without_an_arm_is_an_error_before_anything_runs() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict, assert_type
 
-from swarmlet import Agent, Image, Message, Node, agent, current, graph, node, tool
+from swarmlet import Agent, Image, Message, agent, current, graph, node, tool
 
 
 class Task(BaseModel):

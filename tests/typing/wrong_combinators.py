@@ -1,6 +1,5 @@
 """Wrong `each`, `loop` and `switch`. Each line that is marked must be flagged by every checker, and no other line."""
 
-from enum import Enum
 from typing import Literal
 
 from pydantic import BaseModel
@@ -24,11 +23,6 @@ class Report(BaseModel):
 class Attempt(BaseModel):
     task: Task
     code: Code
-
-
-class Level(Enum):
-    LOW = 1
-    HIGH = 2
 
 
 @agent(Code)
@@ -276,11 +270,6 @@ def rate(task: Task) -> Literal["easy", "hard"]:
 
 
 @node
-def level_of(task: Task) -> Level:
-    return Level.LOW if task.text else Level.HIGH
-
-
-@node
 def is_short(task: Task) -> bool:
     return len(task.text) < 10
 
@@ -290,9 +279,6 @@ def describe(task: Task) -> Report:
     return Report(passed=True, log=task.text)
 
 
-wrong_key = switch(rate, {"easy": write, "medium": write})  # error
-wrong_enum_key = switch(level_of, {Level.LOW: write, "high": write})  # error
-wrong_key_type = switch(is_short, {True: write, "no": write})  # error
 wrong_arm: Node[..., Code] = switch(rate, {"easy": write, "hard": describe})  # error
 other_arguments = switch(rate, {"easy": write, "hard": check})  # error
 more_arguments = switch(rate, {"easy": write, "hard": start})  # error

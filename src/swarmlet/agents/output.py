@@ -45,10 +45,10 @@ def output_of(type_: TypeForm[T]) -> Output[T]:
     return Output(None if type_ is str else output_schema(type_))
 
 
-def complaint(error: ValidationError, *, limit: int = 10) -> str:
-    """What the model is told about a reply that does not fit: each place and what is wrong there."""
+def complaint(error: ValidationError, *, whole: str = "the reply", limit: int = 10) -> str:
+    """What the model is told about what does not fit: each place in the `whole`, and what is wrong there."""
     lines = [
-        f"- {'.'.join(str(part) for part in one['loc']) or 'the reply'}: {one['msg']}"
+        f"- {'.'.join(str(part) for part in one['loc']) or whole}: {one['msg']}"
         for one in error.errors(include_url=False, include_context=False, include_input=False)[:limit]
     ]
     more = error.error_count() - len(lines)

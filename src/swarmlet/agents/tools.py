@@ -22,7 +22,7 @@ from swarmlet.engine.context import current
 from swarmlet.engine.driver import execute
 from swarmlet.errors import GraphError, ToolError
 from swarmlet.graph.node import Leaf, Node
-from swarmlet.models.base import ToolDefinition
+from swarmlet.models.base import ToolDefinition, whole_text
 from swarmlet.trace.record import to_any_json
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Tool:
         try:
             bound = self.signature.bind(arguments)
         except ValidationError as error:
-            raise ToolError(f"the arguments do not fit:\n{complaint(error)}") from error
+            raise ToolError(f"the arguments do not fit:\n{complaint(error, whole='the arguments')}") from error
         except Exception as error:  # a validator of the user's raised what pydantic lets through
             raise ToolError(f"the arguments cannot be read: {_reason(error)}") from error
         with anyio.move_on_after(self.timeout) as scope:
@@ -112,7 +112,7 @@ def tools_of(given: Sequence[AnyTool]) -> tuple[Tool, ...]:
 
 def as_text(value: object) -> str:
     """A tool's result as the model reads it: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else to_any_json(value).decode()
+    return whole_text(value) if isinstance(value, str) else to_any_json(value).decode()
 
 
 async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, path: str) -> object:
@@ -122,7 +122,7 @@ async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, 
     call = partial(target, *bound.args, **bound.kwargs)
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
         return await cast("Coroutine[Any, Any, object]", call())  # Any: what a coroutine sends is the event loop's
-    result = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    (result,) = await anyio.to_thread.run_sync(lambda: (call(),), abandon_on_cancel=True)  # trio lets no bare coroutine out
     if inspect.iscoroutine(result):  # a sync wrapper round an async function
         return await cast("Coroutine[Any, Any, object]", result)  # Any: as above
     return result
@@ -143,4 +143,4 @@ def _facade(node: AnyNode) -> Callable[..., object]:
 
 def _reason(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    return whole_text(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)

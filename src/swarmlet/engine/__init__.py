@@ -4,6 +4,7 @@ step        `Step` and `Outcome`: what goes through the one seam, `StepRunner`, 
 scheduler   pure: what has just finished -> what to start; tested without an event loop
 frames      one class for each shape of a node that has nodes inside
 driver      executes what the scheduler hands out, in a task group
+keep        values and errors into the record, whatever they are
 local       the `StepRunner` of this process: options, attempts, the record of each step
 context     `current()`: what a running step may ask for
 

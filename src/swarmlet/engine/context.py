@@ -49,12 +49,12 @@ class Current:
     __slots__ = ("_counts", "attempt", "path", "scope", "state")
 
     def __init__(self, state: RunState, path: str, scope: Scope) -> None:
-        self.state = state
-        self.path = path
+        self.state: RunState = state
+        self.path: str = path
         """Where the step stands in the run, such as `solve/attempt[2]/review`."""
-        self.attempt = 1
+        self.attempt: int = 1
         """Which try of the step this is, from 1."""
-        self.scope = scope
+        self.scope: Scope = scope
         self._counts: dict[str, int] | None = None
 
     @property
@@ -95,9 +95,10 @@ class Current:
         child's path.
         """
         from swarmlet.engine.driver import execute
+        from swarmlet.graph.node import check_call
 
         plain = cast("AnyNode", node)
-        plain.signature.bind(args, kwargs)
+        check_call("current().run", plain, args, kwargs)
         value = await execute(plain, args, kwargs, self.child_path(plain.name), self.scope, self.state)
         return cast("T", value)
 

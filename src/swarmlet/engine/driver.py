@@ -6,13 +6,14 @@ worker first, so there are never more tasks than steps that really wait, and a c
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, final
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from swarmlet.engine.scheduler import Scheduler
-from swarmlet.engine.step import Faulted, Finished, Step, together
+from swarmlet.engine.step import Faulted, Finished, Step, stopper, together
 from swarmlet.graph.node import Leaf
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ async def drive(
         await _Driver(scheduler, state).run()
     if scheduler.failures:
         raise together(path, scheduler.failures)
+    assert scheduler.done, f"this is a bug in swarmlet: nothing is left to run in {path!r}, and it is not done"  # noqa: S101
     return scheduler.output
 
 
@@ -75,8 +77,14 @@ class _Driver:
 
     async def run(self) -> None:
         self._stamp(len(self._scheduler.ready))
-        async with anyio.create_task_group() as group:
-            await self._work(group)
+        stopped: BaseException | None = None
+        try:
+            async with anyio.create_task_group() as group:
+                await self._work(group)
+        except BaseExceptionGroup as error:
+            stopped = stopper(error)
+        if stopped is not None:
+            raise stopped
 
     async def _spare_work(self, group: TaskGroup) -> None:
         self._spare = False
@@ -95,16 +103,16 @@ class _Driver:
                 scheduler.step_finished(step, outcome.value)
             else:
                 scheduler.step_failed(step, outcome.error)
-                if scheduler.failures:
-                    group.cancel_scope.cancel("a step failed")
+            if scheduler.failures:
+                group.cancel_scope.cancel("a step failed")
             self._stamp(len(scheduler.ready) - before)
             await self._be_fair()
 
     def _stamp(self, new: int) -> None:
         """Note when the last `new` steps of the queue became ready, so that their wait can be told."""
-        ready, now = self._scheduler.ready, self._now()
-        for index in range(len(ready) - new, len(ready)):
-            ready[index].ready_at = now
+        now = self._now()
+        for step in islice(reversed(self._scheduler.ready), new):
+            step.ready_at = now
 
     async def _be_fair(self) -> None:
         if self._now() - self._yielded > _FAIR_SHARE:

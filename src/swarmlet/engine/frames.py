@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast, final
 
 from typing_extensions import override
 
-from swarmlet.engine.step import as_failure
+from swarmlet.engine.step import as_failure, text_of
 from swarmlet.errors import RoundsExhausted, RunError, StepFailed
 from swarmlet.graph.each import EachShape, Failed
 from swarmlet.graph.expr import evaluate
@@ -23,6 +23,7 @@ from swarmlet.graph.switch import SwitchShape
 if TYPE_CHECKING:
     from swarmlet.engine.scheduler import Scheduler
     from swarmlet.graph.node import AnyNode, Shape
+    from swarmlet.graph.plan import Plan
     from swarmlet.policy.options import Scope
 
 
@@ -41,13 +42,13 @@ class Frame(ABC):
         parent: Frame | None,
         key: int,
     ) -> None:
-        self.scheduler = scheduler
-        self.path = path
-        self.args = args
-        self.kwargs = kwargs
-        self.scope = scope
-        self.parent = parent
-        self.key = key
+        self.scheduler: Scheduler = scheduler
+        self.path: str = path
+        self.args: Sequence[object] = args
+        self.kwargs: Mapping[str, object] = kwargs
+        self.scope: Scope = scope
+        self.parent: Frame | None = parent
+        self.key: int = key
 
     @abstractmethod
     def begin(self) -> None:
@@ -78,11 +79,11 @@ class GraphFrame(Frame):
 
     def __init__(self, shape: GraphShape, node: AnyNode, *place: object) -> None:
         super().__init__(*place)  # type: ignore[arg-type]
-        self.plan = shape.plan
+        self.plan: Plan = shape.plan
         self.values: list[object] = _inputs(node, self.args, self.kwargs)
         self.values += [None] * len(shape.plan.steps)
-        self.waiting = list(shape.plan.waiting)
-        self.left = len(shape.plan.steps)
+        self.waiting: list[int] = list(shape.plan.waiting)
+        self.left: int = len(shape.plan.steps)
 
     @override
     def begin(self) -> None:
@@ -130,17 +131,17 @@ class EachFrame(Frame):
 
     def __init__(self, shape: EachShape, node: AnyNode, *place: object) -> None:
         super().__init__(*place)  # type: ignore[arg-type]
-        self.shape = shape
+        self.shape: EachShape = shape
         self.items: Sequence[object] = ()
         self.results: list[object] = []
-        self.started = 0
-        self.left = 0
+        self.started: int = 0
+        self.left: int = 0
 
     @override
     def begin(self) -> None:
         try:
             self.items = list(cast("Iterable[object]", self.args[0]))
-        except TypeError as error:
+        except Exception as error:  # noqa: BLE001  # no collection, or one that fails when it is gone through
             self.fail(as_failure(self.path, error))
             return
         self.results = [None] * len(self.items)
@@ -193,8 +194,8 @@ class LoopFrame(Frame):
 
     def __init__(self, shape: LoopShape, node: AnyNode, *place: object) -> None:
         super().__init__(*place)  # type: ignore[arg-type]
-        self.shape = shape
-        self.round = 0
+        self.shape: LoopShape = shape
+        self.round: int = 0
 
     @override
     def begin(self) -> None:
@@ -242,7 +243,7 @@ class SwitchFrame(Frame):
 
     def __init__(self, shape: SwitchShape, node: AnyNode, *place: object) -> None:
         super().__init__(*place)  # type: ignore[arg-type]
-        self.shape = shape
+        self.shape: SwitchShape = shape
 
     @override
     def begin(self) -> None:
@@ -278,7 +279,7 @@ def _inputs(node: AnyNode, args: Sequence[object], kwargs: Mapping[str, object])
 
 def _as_failed(error: Exception, path: str) -> Failed:
     cause = error.__cause__ if isinstance(error, StepFailed) and isinstance(error.__cause__, Exception) else error
-    return Failed(error.path if isinstance(error, RunError) else path, type(cause).__name__, str(cause), error)
+    return Failed(error.path if isinstance(error, RunError) else path, type(cause).__name__, text_of(cause), error)
 
 
 _FRAMES: Mapping[type, Callable[..., Frame]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, cast, final
 
 import anyio
@@ -13,6 +12,7 @@ import anyio.to_thread
 from swarmlet.engine.context import Current, enter
 from swarmlet.engine.driver import drive
 from swarmlet.engine.isolate import in_context
+from swarmlet.engine.keep import fault, keep_output, keep_values
 from swarmlet.engine.step import Faulted, Finished, Outcome, Step, as_failure
 from swarmlet.errors import DeadlineExceeded
 from swarmlet.graph.node import Leaf
@@ -47,19 +47,20 @@ class LocalRunner:
         """Execute `step`, with its start and its end in the record whatever happens."""
         recorder, node = self.state.recorder, step.node
         waited = max(0.0, self.state.monotonic() - step.ready_at) if step.ready_at is not None else 0.0
-        inputs = recorder.keep_all(step.named_arguments(), node.encode_inputs)
+        inputs, problems = keep_values(recorder, step.named_arguments(), node.encode_inputs)
         recorder.emit(StepStarted(at=recorder.now(), path=step.path, node=node.origin, inputs=inputs, waited=waited))
+        self._note(step.path, *problems)
         try:
             value = await self._within_time(step)
         except Exception as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
             failure = as_failure(step.path, error)
-            fault = recorder.fault(error)
-            recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="failed", error=fault))
+            recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="failed", error=fault(recorder, error)))
             return Faulted(failure)
         except BaseException:
             recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="cancelled"))
             raise
-        output = recorder.keep(value, node.encode_output)
+        output, problems = keep_output(recorder, value, node.encode_output)
+        self._note(step.path, *problems)
         recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="finished", output=output))
         return Finished(value)
 
@@ -92,8 +93,8 @@ class LocalRunner:
             return self._call(leaf, step, fresh)
 
         def note(number: int, error: BaseException, wait: float) -> None:
-            fault = recorder.fault(error)
-            recorder.emit(StepRetried(at=recorder.now(), path=step.path, attempt=number, error=fault, wait=wait))
+            why = fault(recorder, error)
+            recorder.emit(StepRetried(at=recorder.now(), path=step.path, attempt=number, error=why, wait=wait))
 
         return await retried(attempt, policy, sleep=anyio.sleep, remaining=time_left, on_retry=note)
 
@@ -110,23 +111,29 @@ class LocalRunner:
 
     async def _inline(self, leaf: Leaf, step: Step, context: Context) -> object:
         before = self.state.monotonic()
-        value = context.run(leaf.call, *step.args, **step.kwargs)
-        held = self.state.monotonic() - before
-        if held > LOOP_HELD:
-            self._report_held(step, held)
+        try:
+            value = context.run(leaf.call, *step.args, **step.kwargs)
+        finally:
+            held = self.state.monotonic() - before
+            if held > LOOP_HELD:
+                self._report_held(step, held)
         if inspect.iscoroutine(value):
             return await in_context(context, value)
         return value
 
     async def _in_thread(self, leaf: Leaf, step: Step, context: Context) -> object:
-        call = partial(leaf.call, *step.args, **step.kwargs)
+        began = False
+
+        def call() -> object:
+            nonlocal began
+            began = True
+            return leaf.call(*step.args, **step.kwargs)
+
         try:
             return await anyio.to_thread.run_sync(context.run, call, abandon_on_cancel=True)
         except anyio.get_cancelled_exc_class():
-            self._note(
-                step.path,
-                "cancelled while its function ran in a thread: threads cannot be stopped, so it runs on",
-            )
+            if began:
+                self._note(step.path, "cancelled while its function ran in a thread: threads cannot be stopped, so it runs on")
             raise
 
     def _report_held(self, step: Step, held: float) -> None:
@@ -140,6 +147,7 @@ class LocalRunner:
         self._note(step.path, message)
         get_logger().warning(message, run=self.state.id, path=step.path)
 
-    def _note(self, path: str, message: str) -> None:
+    def _note(self, path: str, *messages: str) -> None:
         recorder = self.state.recorder
-        recorder.emit(Noted(at=recorder.now(), path=path, message=message))
+        for message in messages:
+            recorder.emit(Noted(at=recorder.now(), path=path, message=message))

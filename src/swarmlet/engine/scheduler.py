@@ -32,7 +32,7 @@ class Scheduler:
     def __init__(self, node: AnyNode, args: Sequence[object], kwargs: Mapping[str, object], path: str, scope: Scope) -> None:
         self.ready: deque[Step] = deque()
         self.failures: list[Exception] = []
-        self.done = False
+        self.done: bool = False
         self.output: object = None
         self._completions: deque[tuple[Frame | None, int, object]] = deque()
         self._open(node, args, kwargs, path, scope, None, 0)

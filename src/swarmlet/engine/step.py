@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
 
+from anyio import get_cancelled_exc_class
+
 from swarmlet.errors import RunError, StepFailed
 
 if TYPE_CHECKING:
@@ -34,24 +36,25 @@ class Step:
         frame: Frame | None = None,
         key: int = 0,
     ) -> None:
-        self.path = path
-        self.node = node
-        self.args = args
-        self.kwargs = kwargs
-        self.scope = scope
-        self.frame = frame
-        self.key = key
+        self.path: str = path
+        self.node: AnyNode = node
+        self.args: Sequence[object] = args
+        self.kwargs: Mapping[str, object] = kwargs
+        self.scope: Scope = scope
+        self.frame: Frame | None = frame
+        self.key: int = key
         self.ready_at: float | None = None
 
     def named_arguments(self) -> dict[str, object]:
         """The arguments by parameter."""
-        named: dict[str, object] = dict(self.kwargs)
-        parameters = self.node.signature.parameters
-        for index, value in enumerate(self.args):
-            parameter = parameters[min(index, len(parameters) - 1)]
-            many = parameter.kind is parameter.VAR_POSITIONAL
-            named[f"{parameter.name}[{index - len(parameters) + 1}]" if many else parameter.name] = value
-        return named
+        named: dict[str, object] = {}
+        values = iter(self.args)
+        for parameter, value in zip(self.node.signature.parameters, values, strict=False):
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                named |= {f"{parameter.name}[{index}]": one for index, one in enumerate((value, *values))}
+            else:
+                named[parameter.name] = value
+        return {**named, **self.kwargs}
 
 
 @final
@@ -85,11 +88,14 @@ class StepRunner(Protocol):
 
 
 def as_failure(path: str, error: Exception) -> Exception:
-    """What a step that raised `error` fails with: a `StepFailed` of its path, unless the error names a step below it."""
+    """What a step that raised `error` fails with: a `StepFailed` of its path, unless the error names a step below it.
+
+    An error that has left a run already (its `.run` is set) is of that run, so it is a cause like any other here.
+    """
     errors = list(flat(error))
-    if all(isinstance(one, RunError) for one in errors):
+    if all(isinstance(one, RunError) and one.run is None for one in errors):
         return errors[0] if len(errors) == 1 else error
-    failed = StepFailed(path, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    failed = StepFailed(path, ": ".join(filter(None, (type(error).__name__, text_of(error)))))
     failed.__cause__ = error
     return failed
 
@@ -105,4 +111,23 @@ def flat(error: Exception) -> Iterator[Exception]:
 
 def together(path: str, errors: Sequence[Exception]) -> Exception:
     """One error for all that failed: itself if it is alone, else a group."""
-    return errors[0] if len(errors) == 1 else ExceptionGroup(f"{len(errors)} steps of {path!r} failed", errors)
+    every = [one for error in errors for one in flat(error)]
+    return every[0] if len(every) == 1 else ExceptionGroup(f"{len(every)} steps of {path!r} failed", every)
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an error; nothing if the error cannot say it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # its own method failed, and it is being reported for something else
+        return ""
+
+
+def stopper(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What to raise for what a task group gave: its first error that is no cancellation.
+
+    Failures of steps are outcomes and never get here, so it is what stops a program: `KeyboardInterrupt`, `SystemExit`.
+    """
+    _, rest = group.split(get_cancelled_exc_class())
+    first: BaseException = (rest or group).exceptions[0]
+    return stopper(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first

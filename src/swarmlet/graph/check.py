@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterator
-from typing import Any, Literal, cast
+from collections.abc import Iterator, Set
+from types import GenericAlias
+from typing import Any, Literal, cast, get_args
 
-from typing_extensions import get_type_hints
+from typing_extensions import get_type_hints, is_typeddict
 
-from swarmlet.graph.ref import about, is_ref, parts_of, refs_in
+from swarmlet.graph.ref import about, holds_refs, is_ref, parts_of
 from swarmlet.graph.types import element_type, fits, item_type, show
 
 
@@ -23,14 +24,36 @@ def mismatches(value: object, wanted: object) -> Iterator[tuple[str, object, obj
         known = about(value)
         if not fits(known.type, wanted):
             yield known.label, known.type, wanted
-    elif next(refs_in(value), None) is None:
+    elif not holds_refs(value):
         if (given := _constant_type(value)) is not Any and not fits(given, wanted):
             yield f"the constant {value!r}", given, wanted
-    elif not fits(type(value), wanted):
-        yield f"the {type(value).__name__}", type(value), wanted
     else:
-        for part, type_ in _typed_parts(value, wanted):
-            yield from mismatches(part, type_)
+        given = _container_type(value, wanted)
+        if fits(given, wanted):
+            for part, type_ in _typed_parts(value, wanted):
+                yield from mismatches(part, type_)
+        else:
+            yield f"the {type(value).__name__}", given, wanted
+
+
+def _container_type(value: object, wanted: object) -> object:
+    """What is known of a container that holds refs before its parts are looked at: its class, and the length of a tuple."""
+    kind: object = type(value)
+    if kind is tuple:
+        return GenericAlias(tuple, (Any,) * len(cast("tuple[object, ...]", value)))
+    if kind is dict and any(is_typeddict(option) for option in (wanted, *get_args(wanted))):
+        keys = cast("dict[object, object]", value).keys()
+        return Any if not is_typeddict(wanted) or _has_keys(wanted, keys) else cast("Any", dict)[Literal[tuple(keys)], Any]
+    return kind
+
+
+def _has_keys(typed_dict: object, keys: Set[object]) -> bool:
+    """Whether a dict with these keys is complete and has no others."""
+    hints: dict[str, object] = getattr(typed_dict, "__annotations__", {})
+    required: frozenset[str] = getattr(typed_dict, "__required_keys__", frozenset())
+    # where annotations are strings, a key that may be missing is counted among the required ones
+    missing = {key for key in required - keys if "NotRequired[" not in repr(hints[key])}
+    return not missing and keys <= required | getattr(typed_dict, "__optional_keys__", frozenset[str]())
 
 
 def _typed_parts(value: object, wanted: object) -> Iterator[tuple[object, object]]:

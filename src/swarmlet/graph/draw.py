@@ -115,5 +115,10 @@ class _Drawing:
         self.lines.append("    " * depth + text)
 
 
+_ESCAPES = str.maketrans(
+    {"&": "&amp;", '"': "&quot;", "<": "&lt;", ">": "&gt;", "#": "&num;", "`": "&#96;", "\n": " ", "\r": " "}
+)
+
+
 def _quoted(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.translate(_ESCAPES)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, Union, cast, final, overload
+from typing import Annotated, Any, ClassVar, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, Union, cast, final, overload
 
 from pydantic import ConfigDict, Field
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
-from swarmlet.graph.node import AnyNode, Node
+from swarmlet.graph.node import AnyNode, Node, is_count
+from swarmlet.graph.source import user_line
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -32,7 +33,7 @@ class Failed:
     error: Annotated[Exception | None, Field(exclude=True)] = None
     """The exception itself; `None` when this was read back from a journal."""
 
-    __pydantic_config__ = ConfigDict(arbitrary_types_allowed=True)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
 
 @final
@@ -73,14 +74,15 @@ def each(
     the others and fails; `"keep"` puts a `Failed` in its place, and what the others paid for is kept; `"skip"` leaves it
     out. Item i has the path `name[i]`.
     """
-    node = as_node(body, "each's node")
+    node = as_node(body, "each", "body")
     first = node.signature.first
+    here = f"{user_line()}: each({node.name}"
     if first is None:
-        raise GraphError(f"each({node.name}): {node.name!r} takes no positional parameter that an item could go to")
-    if concurrency is not None and concurrency < 1:
-        raise GraphError(f"each({node.name}, concurrency=) must be at least 1, not {concurrency!r}")
+        raise GraphError(f"{here}): {node.name!r} takes no positional parameter that an item could go to")
+    if concurrency is not None and not is_count(concurrency):
+        raise GraphError(f"{here}, concurrency=) must be a whole number of at least 1, not {concurrency!r}")
     if on_error not in ("raise", "keep", "skip"):
-        raise GraphError(f"each({node.name}, on_error=) is 'raise', 'keep' or 'skip', not {on_error!r}")
+        raise GraphError(f"{here}, on_error=) is 'raise', 'keep' or 'skip', not {on_error!r}")
     result = node.signature.returns
     given = Union[result, Failed] if on_error == "keep" else result  # noqa: UP007  # a value, not an annotation
     items, returns = cast("Any", Sequence)[first.annotation], cast("Any", list)[given]  # Any: types made at run time

@@ -11,7 +11,7 @@ from swarmlet.errors import GraphError
 from swarmlet.graph.node import AnyNode, Leaf, Node, step_name
 from swarmlet.graph.plan import GraphShape
 from swarmlet.graph.signature import describe, signature_of
-from swarmlet.graph.source import user_line
+from swarmlet.graph.source import definition_line, user_line
 from swarmlet.graph.wiring import compile_graph
 
 P = ParamSpec("P")
@@ -94,9 +94,9 @@ def graph(body: Callable[P, T], /) -> Node[P, T]:
     Raises `GraphError` that lists everything that is wrong with the wiring, before any model call.
     """
     if inspect.iscoroutinefunction(body):
-        raise GraphError(f"{user_line()}: @graph {describe(body)} must be a plain function: wiring needs no await")
+        raise GraphError(f"{definition_line(body)}: @graph {describe(body)} must be a plain function: wiring needs no await")
     if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
-        raise GraphError(f"{user_line()}: @graph {describe(body)} is a generator; a graph returns one value")
+        raise GraphError(f"{definition_line(body)}: @graph {describe(body)} is a generator; a graph returns one value")
     signature = signature_of(body)
     name = step_name(_name_of(body))
     return Node(
@@ -108,14 +108,13 @@ def graph(body: Callable[P, T], /) -> Node[P, T]:
     )
 
 
-def as_node(function: Callable[P, T], role: str) -> Node[P, T]:
-    """The node that `function` is, or a lifted plain function: combinators take both."""
+def as_node(function: Callable[P, T], combinator: str, role: str) -> Node[P, T]:
+    """The node that `function` is, or a lifted plain function: combinators take both. A lambda is named for its role."""
     if isinstance(function, Node):
         return cast("Node[P, T]", function)
     if not callable(function):
-        raise GraphError(f"{user_line()}: {role} must be a node or a function, not {function!r}")
-    name = _name_of(function)
-    lifted = _lift(function, role if name == "<lambda>" else name, False)
+        raise GraphError(f"{user_line()}: {combinator}({role}=) must be a node or a function, not {function!r}")
+    lifted = _lift(function, role if _name_of(function) == "<lambda>" else None, False)
     return cast("Node[P, T]", lifted)
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Union, final, get_args, get_origin
+from types import UnionType
+from typing import Any, Concatenate, Generic, Never, Union, final, get_args, get_origin
+
+from typing_extensions import ParamSpec, TypeVar
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
-from swarmlet.graph.node import AnyNode, Node
+from swarmlet.graph.node import AnyNode, Node, is_count
+from swarmlet.graph.signature import Signature, in_common, misfits
+from swarmlet.graph.source import user_line
 from swarmlet.graph.types import fits, show
 
-P = ParamSpec("P")
-S = TypeVar("S")
-R = TypeVar("R")
+# With these defaults ty flags a body that goes on with another state than it takes; without them it takes it for `Any`.
+P = ParamSpec("P", default=...)
+S = TypeVar("S", default=Never)
+R = TypeVar("R", default=Never)
 S_co = TypeVar("S_co", covariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
@@ -61,31 +67,45 @@ def loop(
     arguments, makes the result from the last state; without it the run fails with `RoundsExhausted`. Round i has the path
     `name[i]`, from 0.
     """
-    node = as_node(body, "loop's body")
-    last = as_node(otherwise, "otherwise") if otherwise is not None else None
-    if node.signature.first is None:
-        raise GraphError(f"loop({node.name}): {node.name!r} takes no positional parameter for the state")
-    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise GraphError(f"loop({node.name}, rounds=) must be a whole number of at least 1, not {rounds!r}")
-    state, result = _outcomes(node)
-    wanted = node.signature.first.annotation
+    node = as_node(body, "loop", "body")
+    last = as_node(otherwise, "loop", "otherwise") if otherwise is not None else None
+    here = f"{user_line()}: loop({node.name}"
+    first = node.signature.first
+    if first is None:
+        raise GraphError(f"{here}): {node.name!r} takes no positional parameter for the state")
+    if not is_count(rounds):
+        raise GraphError(f"{here}, rounds=) must be a whole number of at least 1, not {rounds!r}")
+    try:
+        state, result = _outcomes(node)
+    except TypeError as error:
+        raise GraphError(f"{here}): the body {error}") from None
+    wanted = first.annotation
+    signature = node.signature.with_first(wanted, result)
+    problems = list(_misfits(node, signature, last)) if last is not None else []
     if not fits(state, wanted):
-        raise GraphError(f"loop({node.name}): the body says Again with {show(state)}, but takes {show(wanted)}")
-    if last is not None and not fits(last.signature.returns, result):
-        raise GraphError(
-            f"loop({node.name}): otherwise={last.name} gives {show(last.signature.returns)}, but the loop gives {show(result)}"
-        )
+        problems.insert(0, f"the body says Again with {show(state)}, but takes {show(wanted)}")
+    if problems:
+        raise GraphError([f"{here}): {problem}" for problem in problems])
+    if last is not None:
+        signature = in_common([signature, last.signature], result)
     return Node(
         name=node.name,
-        signature=node.signature.with_first(wanted, result),
+        signature=signature,
         shape=LoopShape(node, rounds, last),
         origin=node.origin,
         doc=node.__doc__,
     )
 
 
+def _misfits(node: AnyNode, signature: Signature, last: AnyNode) -> Iterator[str]:
+    """What keeps `otherwise` from taking the loop's place."""
+    if not fits(last.signature.returns, signature.returns):
+        yield f"otherwise={last.name} gives {show(last.signature.returns)}, but the loop gives {show(signature.returns)}"
+    yield from misfits(last.name, last.signature, node.name, signature)
+
+
 def _outcomes(node: AnyNode) -> tuple[object, object]:
-    """The types inside the body's `Again` and `Done`. Raises `GraphError` if it can say anything else, or is never done."""
+    """The types inside the body's `Again` and `Done`. Raises `TypeError` if it can say anything else, or is never done."""
     returns = node.signature.returns
     if returns is Any:
         return Any, Any
@@ -94,18 +114,14 @@ def _outcomes(node: AnyNode) -> tuple[object, object]:
     for member in _members(returns):
         origin = get_origin(member) or member
         if origin is not Again and origin is not Done:
-            raise GraphError(
-                f"loop({node.name}): the body gives {show(returns)}, but a loop's body gives Again[...] | Done[...]"
-            )
+            raise TypeError(f"gives {show(returns)}, but a loop's body gives Again[...] | Done[...]")
         (states if origin is Again else results).extend(get_args(member) or (Any,))
     if not results:
-        raise GraphError(f"loop({node.name}): the body gives {show(returns)} and so is never Done")
+        raise TypeError(f"gives {show(returns)} and so is never Done")
     return _union(states) if states else node.signature.parameters[0].annotation, _union(results)
 
 
 def _members(type_: object) -> tuple[object, ...]:
-    from types import UnionType
-
     return get_args(type_) if get_origin(type_) in (Union, UnionType) else (type_,)
 
 

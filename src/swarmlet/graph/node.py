@@ -8,9 +8,9 @@ so the engine never hears of models. Nodes never change: `with_options` gives a 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast, final
 
 from swarmlet.errors import GraphError
 from swarmlet.policy.options import Options
@@ -74,10 +74,10 @@ class Node(Generic[P, T_co]):
         self.signature = signature
         self.shape = shape
         self.origin = origin
-        self.options = options or Options()
+        self.options: Options = options or Options()
         self.named = False
         self.encode_output: Encoder = encoder(signature.returns)
-        self.encode_inputs = {p.name: encoder(p.annotation) for p in signature.parameters}
+        self.encode_inputs: dict[str, Encoder] = {p.name: encoder(p.annotation) for p in signature.parameters}
         self.__doc__ = doc
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
@@ -139,3 +139,19 @@ def step_name(name: str) -> str:
     if not name or any(character in "/[]~" or character.isspace() for character in name):
         raise GraphError(f"a node cannot be named {name!r}: names go into paths, without spaces and / [ ] ~")
     return name
+
+
+def check_call(doing: str, node: object, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+    """Raise `GraphError` unless `node` is a node that can be called like this."""
+    if not isinstance(node, Node):
+        raise GraphError(f"{doing}() takes a node, not {node!r}; make a node of a function with @node")
+    plain = cast("AnyNode", node)
+    try:
+        plain.signature.bind(tuple(args), kwargs)
+    except TypeError as error:
+        raise GraphError(f"{doing}({plain.name}): {error}; it is {plain!r}") from None
+
+
+def is_count(number: object) -> bool:
+    """Whether `number` is a whole number of at least 1, which `True` and `2.0` are not."""
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1

@@ -8,8 +8,12 @@ because there is none yet; it raises `GraphError` with the source line and the c
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABCMeta
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast, final, get_args, get_origin
 
 from typing_extensions import TypeIs
@@ -41,8 +45,10 @@ class Ref:
 
     __slots__ = ("_about",)
 
+    _about: About
+
     def __init__(self, builder: Builder, expr: Expr, type_: object, label: str) -> None:
-        self._about = About(builder, expr, type_, label)
+        object.__setattr__(self, "_about", About(builder, expr, type_, label))
 
     # Data flow
 
@@ -55,7 +61,7 @@ class Ref:
         return Ref(self._about.builder, Field(self._about.expr, name), found, f"{self._about.label}.{name}")
 
     def __getitem__(self, key: object) -> Any:  # Any: as above
-        if isinstance(key, Ref):
+        if holds_refs(_bounds(key)):
             self._refuse("is indexed by another ref", "look it up in a @node")
         found = item_type(self._about.type, key)
         if found is None:
@@ -63,8 +69,9 @@ class Ref:
         return Ref(self._about.builder, Item(self._about.expr, key), found, f"{self._about.label}[{key!r}]")
 
     def __iter__(self) -> Iterator[Any]:  # Any: as above
-        parts = get_args(self._about.type) if get_origin(self._about.type) is tuple else ()
-        if not parts or parts[-1] is Ellipsis:
+        whole = item_type(self._about.type, slice(None))
+        parts = get_args(whole)
+        if get_origin(whole) is not tuple or Ellipsis in parts:
             self._refuse("is iterated over", "each(node)(values) maps a node over a list")
         return (self[index] for index in range(len(parts)))
 
@@ -82,7 +89,8 @@ class Ref:
     def __eq__(self, other: object) -> bool:
         self._refuse("is compared", "compare in a @node, and switch(...) on the answer")
 
-    __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__
+    if not TYPE_CHECKING:  # a checker never sees a Ref in these places
+        __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__
 
     def __hash__(self) -> int:
         self._refuse("is hashed", "a value cannot be a dict key or a set member before it exists; do it in a @node")
@@ -100,11 +108,33 @@ class Ref:
     def __await__(self) -> NoReturn:
         self._refuse("is awaited", "graph bodies are plain functions: wiring needs no await")
 
+    def __setattr__(self, name: str, value: object) -> None:
+        self._refuse("is changed", "make a new value in a @node")
+
+    def __delattr__(self, name: str) -> None:
+        self._refuse("is changed", "make a new value in a @node")
+
+    if not TYPE_CHECKING:  # a checker never sees a Ref in these places
+        __setitem__, __delitem__ = __setattr__, __delattr__
+
+    def __enter__(self) -> NoReturn:
+        self._refuse("is entered", "use `with` in a @node")
+
+    if not TYPE_CHECKING:  # a checker never sees a Ref in these places
+        __aenter__ = __exit__ = __aexit__ = __enter__
+
+    def __next__(self) -> NoReturn:
+        self._refuse("is iterated over", "each(node)(values) maps a node over a list")
+
     def _arithmetic(self, *_: object) -> NoReturn:
         self._refuse("is computed with", "compute in a @node")
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _arithmetic
-    __floordiv__ = __mod__ = __pow__ = __and__ = __or__ = __neg__ = __int__ = __float__ = __index__ = _arithmetic
+    if not TYPE_CHECKING:  # a checker never sees a Ref in these places
+        __add__ = __sub__ = __mul__ = __matmul__ = __truediv__ = __floordiv__ = __mod__ = __divmod__ = __pow__ = _arithmetic
+        __radd__ = __rsub__ = __rmul__ = __rmatmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rdivmod__ = _arithmetic
+        __and__ = __or__ = __xor__ = __lshift__ = __rshift__ = __rand__ = __ror__ = __rxor__ = __rlshift__ = _arithmetic
+        __rrshift__ = __rpow__ = __neg__ = __pos__ = __abs__ = __invert__ = __round__ = __trunc__ = __floor__ = _arithmetic
+        __ceil__ = __int__ = __float__ = __complex__ = __index__ = _arithmetic
 
     @property  # type: ignore[misc]  # object's own can be set; nobody sets it here
     def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -121,6 +151,11 @@ class Ref:
             f"{user_line()}: {self._about.label} {what}, but it stands for a value ({show(self._about.type)}) that exists only "
             f"when the graph runs; {instead}"
         )
+
+
+cast("ABCMeta", Sequence).register(
+    Ref
+)  # so that a `case [first, *rest]:` asks for its length, which is refused, instead of passing it by
 
 
 def is_ref(value: object) -> TypeIs[Ref]:
@@ -147,16 +182,50 @@ def refs_in(value: object) -> Iterator[Ref]:
             yield from refs_in(part)
 
 
+def holds_refs(value: object) -> bool:
+    """Whether `value` is a ref or holds one where it would be filled in."""
+    return next(refs_in(value), None) is not None
+
+
+def hidden_refs(value: object) -> Iterator[object]:
+    """The objects inside `value` that hold a ref where nothing would fill it in, such as a pydantic model or a deque."""
+    parts = parts_of(value)
+    if not parts and not is_ref(value) and not callable(value):
+        inside = [*_items(value), *getattr(value, "__dict__", {}).values()]
+        if any(map(holds_refs, inside)):
+            yield value
+    for part in parts:
+        yield from hidden_refs(part)
+
+
+def _items(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return cast("Mapping[object, object]", value).values()
+    return cast("Iterable[object]", value) if isinstance(value, (list, tuple, deque)) else ()
+
+
 def parts_of(value: object) -> Sequence[object]:
-    """What a container holds; nothing for anything else."""
+    """What a container holds that can be put together again from its parts; nothing for anything else."""
     kind: type = type(value)
     if kind in (list, tuple) or _is_named_tuple(kind):
         return cast("Sequence[object]", value)
     if kind is dict:
         return list(cast("dict[object, object]", value).values())
-    if dataclasses.is_dataclass(kind):
-        return [getattr(value, field.name) for field in dataclasses.fields(kind) if field.init]
-    return ()
+    return [getattr(value, name) for name in _fields(kind)] if hasattr(kind, "__dataclass_fields__") else ()
+
+
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:  # Any: the checkers disagree about what a dataclass is
+    """The fields that make a dataclass; none where its constructor asks for something else (`InitVar`, an own `__init__`)."""
+    names = tuple(field.name for field in dataclasses.fields(kind) if field.init)
+    return names if set(names) == set(inspect.signature(kind).parameters) else ()
+
+
+def _bounds(key: object) -> object:
+    if type(key) is not slice:
+        return key
+    part = cast("slice[object, object, object]", key)
+    return (part.start, part.stop, part.step)
 
 
 def _is_named_tuple(kind: type) -> bool:
@@ -167,7 +236,7 @@ def to_expr(value: object) -> Expr:
     """The expression that makes `value` at run time."""
     if is_ref(value):
         return about(value).expr
-    if next(refs_in(value), None) is None:
+    if not holds_refs(value):
         return Const(value)
     return Build(_Maker(value), tuple(to_expr(part) for part in parts_of(value)))
 
@@ -182,8 +251,8 @@ class _Maker:
         self.keys: tuple[object, ...] | None = None
         if isinstance(like, Mapping):
             self.keys = tuple(cast("Mapping[object, object]", like))
-        elif dataclasses.is_dataclass(like):
-            self.keys = tuple(field.name for field in dataclasses.fields(like) if field.init)
+        elif hasattr(like, "__dataclass_fields__"):
+            self.keys = _fields(cast("Any", self.kind))  # Any: mypy holds classes for unhashable
 
     def __call__(self, parts: Sequence[object]) -> object:
         if self.keys is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, cast
@@ -12,7 +12,9 @@ from typing_extensions import get_type_hints
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.source import local_names, user_line
+from swarmlet.graph.types import fits, show
 
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _MISSING = inspect.Parameter.empty
 
 
@@ -39,8 +41,7 @@ class Signature:
     @property
     def first(self) -> inspect.Parameter | None:
         """The first positional parameter: what `each` maps over and `loop` carries as its state."""
-        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        if self.parameters and self.parameters[0].kind in positional:
+        if self.parameters and self.parameters[0].kind in POSITIONAL:
             return self.parameters[0]
         return None
 
@@ -51,7 +52,7 @@ class Signature:
         return replace(self, parameters=(first, *rest), returns=returns)
 
 
-def signature_of(function: Callable[..., object], *, depth: int = 0) -> Signature:  # noqa: ARG001
+def signature_of(function: Callable[..., object], *, depth: int = 0) -> Signature:
     """The signature of a function or class.
 
     Names that are local to where it is defined (types made inside a test, say) resolve from there. Raises `GraphError`
@@ -65,6 +66,39 @@ def signature_of(function: Callable[..., object], *, depth: int = 0) -> Signatur
     parameters = tuple(parameter.replace(annotation=_resolved(parameter, hints)) for parameter in plain.parameters.values())
     returns = function if inspect.isclass(function) else hints.get("return", Any)
     return Signature(parameters, returns)
+
+
+def misfits(name: str, given: Signature, other: str, wanted: Signature) -> Iterator[str]:
+    """What keeps node `name` from being called with what `other` is called with."""
+    if len(given.parameters) != len(wanted.parameters):
+        yield f"{name!r} takes {len(given.parameters)} arguments, {other!r} takes {len(wanted.parameters)}"
+        return
+    for mine, theirs in zip(given.parameters, wanted.parameters, strict=True):
+        if not _called_alike(mine, theirs):
+            yield f"{name}({mine.name}=) is {mine.kind.description}, but {other}({theirs.name}=) is {theirs.kind.description}"
+        elif not fits(theirs.annotation, mine.annotation):
+            takes = f"{name}({mine.name}=) takes {show(mine.annotation)}"
+            yield f"{takes}, but {other}({theirs.name}=) takes {show(theirs.annotation)}"
+
+
+def in_common(signatures: Sequence[Signature], returns: object) -> Signature:
+    """How all of them can be called: by keyword only where they agree on the name, left out only where all have a default."""
+    parameters: list[inspect.Parameter] = []
+    for column in reversed(list(zip(*(signature.parameters for signature in signatures), strict=True))):
+        one = column[0]
+        if any(other.default is _MISSING for other in column):
+            one = one.replace(default=_MISSING)
+        behind_unnamed = bool(parameters) and parameters[0].kind is inspect.Parameter.POSITIONAL_ONLY
+        if one.kind in POSITIONAL and (behind_unnamed or len({(other.name, other.kind) for other in column}) > 1):
+            one = one.replace(kind=inspect.Parameter.POSITIONAL_ONLY)
+        parameters.insert(0, one)
+    return Signature(tuple(parameters), returns)
+
+
+def _called_alike(one: inspect.Parameter, other: inspect.Parameter) -> bool:
+    if one.kind in POSITIONAL:
+        return other.kind in POSITIONAL
+    return one.kind is other.kind and (one.name == other.name or one.kind is not inspect.Parameter.KEYWORD_ONLY)
 
 
 def describe(function: object) -> str:

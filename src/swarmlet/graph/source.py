@@ -43,7 +43,7 @@ def local_names() -> dict[str, object]:
     frame: FrameType | None = user_frame()
     names: dict[str, object] = {}
     inner = None
-    while frame is not None and frame.f_locals is not frame.f_globals:
+    while frame is not None and frame.f_code.co_name != "<module>":
         if inner is None or inner in frame.f_code.co_consts:  # a function holds the code of those that it defines
             names = {**frame.f_locals, **names}
             inner = frame.f_code

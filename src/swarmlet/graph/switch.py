@@ -9,8 +9,9 @@ from typing import ParamSpec, TypeVar, Union, cast, final
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import AnyNode, Node
-from swarmlet.graph.signature import Signature
-from swarmlet.graph.types import fits, members, show
+from swarmlet.graph.signature import in_common, misfits
+from swarmlet.graph.source import user_line
+from swarmlet.graph.types import members, show
 
 P = ParamSpec("P")
 K = TypeVar("K")
@@ -39,18 +40,18 @@ def switch(key: Callable[P, K], arms: Mapping[K, Callable[P, T]], *, default: Ca
     must be given; other types need a `default`. Raises `GraphError` for a value without an arm, for an arm whose value can
     never come, and for arms whose arguments do not fit.
     """
-    chooser = as_node(key, "key")
-    nodes = {value: as_node(arm, f"the arm {value!r}") for value, arm in arms.items()}
-    other = as_node(default, "default") if default is not None else None
+    chooser = as_node(key, "switch", "key")
+    nodes = {value: as_node(arm, "switch", "arm") for value, arm in arms.items()}
+    other = as_node(default, "switch", "default") if default is not None else None
     branches = [*nodes.values(), *([other] if other else [])]
     problems = [*_coverage(chooser, nodes, other), *_signatures(chooser, branches)]
     if problems:
-        raise GraphError([f"switch({chooser.name}): {problem}" for problem in problems])
-    results = tuple(branch.signature.returns for branch in branches)
-    shaped = branches[0].signature
+        here = user_line()
+        raise GraphError([f"{here}: switch({chooser.name}): {problem}" for problem in problems])
+    result: object = Union[tuple(branch.signature.returns for branch in branches)]  # noqa: UP007  # a value, not an annotation
     node: Node[P, T] = Node(
         name="switch",
-        signature=Signature(shaped.parameters, Union[results]),  # noqa: UP007  # a value, not an annotation
+        signature=in_common([one.signature for one in (*branches, chooser)], result),
         shape=SwitchShape(cast("AnyNode", chooser), cast("Mapping[object, AnyNode]", nodes), cast("AnyNode | None", other)),
         origin=chooser.origin,
         doc=chooser.__doc__,
@@ -61,13 +62,13 @@ def switch(key: Callable[P, K], arms: Mapping[K, Callable[P, T]], *, default: Ca
 def _coverage(chooser: AnyNode, nodes: Mapping[K, AnyNode], other: AnyNode | None) -> list[str]:
     """What is wrong with the set of values."""
     if not nodes:
-        return ["it has no arms"]
+        return ["it has no arms; route with {value: node, ...}"]
     given = chooser.signature.returns
     values = members(given)
     if values is None:
         return [] if other else [f"the key gives {show(given)}, whose values cannot all be listed: give a default="]
     known = {(type(value), value) for value in values}
-    listed = {(type(value), value) for value in nodes}
+    listed = [(type(value), value) for value in nodes]
     never = [f"the key never gives {value!r}; it gives {show(given)}" for kind, value in listed if (kind, value) not in known]
     missing = [repr(value) for value in values if (type(value), value) not in listed]
     if missing and not other:
@@ -77,20 +78,11 @@ def _coverage(chooser: AnyNode, nodes: Mapping[K, AnyNode], other: AnyNode | Non
 
 def _signatures(chooser: AnyNode, branches: Sequence[AnyNode]) -> list[str]:
     """What keeps the arms, or the key, from taking the same arguments."""
-    problems: list[str] = []
-    wanted = branches[0].signature.parameters if branches else ()
-    for one in (*branches[1:], chooser):
-        given = one.signature.parameters
-        if len(given) != len(wanted):
-            problems.append(f"{one.name!r} takes {len(given)} arguments, {branches[0].name!r} takes {len(wanted)}")
-            continue
-        for mine, theirs in zip(given, wanted, strict=True):
-            if not fits(theirs.annotation, mine.annotation):
-                problems.append(
-                    f"{one.name}({mine.name}=) takes {show(mine.annotation)}, "
-                    f"but {branches[0].name}({theirs.name}=) takes {show(theirs.annotation)}"
-                )
-    return problems
+    if not branches:
+        return []
+    first, *others = branches
+    wanted = first.signature
+    return [problem for one in (*others, chooser) for problem in misfits(one.name, one.signature, first.name, wanted)]
 
 
 def _label(value: object) -> str:

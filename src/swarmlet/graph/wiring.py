@@ -19,15 +19,16 @@ from swarmlet.errors import EdgeError, GraphError, WiringError
 from swarmlet.graph.check import edge_problem, mismatches
 from swarmlet.graph.expr import Const, Expr, Slot, slots, substitute
 from swarmlet.graph.plan import GraphShape, Plan, PlannedStep
-from swarmlet.graph.ref import Ref, about, refs_in, to_expr
-from swarmlet.graph.source import user_line
+from swarmlet.graph.ref import Ref, about, hidden_refs, holds_refs, refs_in, to_expr
+from swarmlet.graph.signature import POSITIONAL
+from swarmlet.graph.source import definition_line, user_line
+from swarmlet.graph.types import element_type, members
 
 if TYPE_CHECKING:
     from swarmlet.graph.node import AnyNode
     from swarmlet.graph.signature import Signature
 
 _builder: ContextVar[Builder | None] = ContextVar("swarmlet_builder", default=None)
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def wire(node: AnyNode, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Any:  # Any: a ref passes as the value
@@ -44,37 +45,47 @@ def wire(node: AnyNode, args: tuple[object, ...], kwargs: Mapping[str, object]) 
 
 def compile_graph(name: str, signature: Signature, body: Callable[..., object]) -> Plan:
     """Run `body` on refs and give its plan. Raises `GraphError` with everything that is wrong."""
+    line = definition_line(body)
     for parameter in signature.parameters:
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-            raise GraphError(f"@graph {name!r} cannot take *{parameter.name}: a graph's inputs are fixed; take a list")
-    builder = Builder(name, signature)
+            raise GraphError(f"{line}: a graph cannot take *{parameter.name}: its inputs are fixed; take a list")
+    builder = Builder(name, signature, line)
     try:
         with builder.building():
             result = body(*builder.positional, **builder.keywords)
+        return builder.finish(result)
     except GraphError as error:
-        raise _combined([*builder.problems, *((type(error), problem) for problem in error.problems)]) from None
+        if not builder.problems:
+            raise
+        raise _combined([*builder.problems, *((type(error), problem) for problem in error.problems)]) from error
     except ValidationError as error:
-        raise _pydantic_on_refs(name, error) from error
-    return builder.finish(result)
+        if not any(holds_refs(one["input"]) for one in error.errors(include_url=False)):
+            raise
+        raise WiringError(
+            f"{line}: a {error.title} is built from a ref, which stands for a value that does not exist yet; "
+            f"make the model a node, `build = node({error.title})`, and call that"
+        ) from error
 
 
 class Builder:
     """Collects the steps of one graph while its body runs."""
 
-    def __init__(self, name: str, signature: Signature) -> None:
+    def __init__(self, name: str, signature: Signature, line: str) -> None:
         self.name = name
         self.signature = signature
-        self.inputs = tuple(parameter.name for parameter in signature.parameters)
+        self.line = line
+        self.inputs: tuple[str, ...] = tuple(parameter.name for parameter in signature.parameters)
         self.steps: list[PlannedStep] = []
         self.calls: list[tuple[AnyNode, str, Expr]] = []
         self.problems: list[tuple[type[GraphError], str]] = []
         self._names: dict[str, tuple[AnyNode, int]] = {}
+        self._read: set[int] = set()
         refs = [
             Ref(self, Slot(index), parameter.annotation, parameter.name) for index, parameter in enumerate(signature.parameters)
         ]
         pairs = list(zip(signature.parameters, refs, strict=True))
-        self.positional = [ref for parameter, ref in pairs if parameter.kind in _POSITIONAL]
-        self.keywords = {p.name: ref for p, ref in pairs if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        self.positional: list[Ref] = [ref for parameter, ref in pairs if parameter.kind in POSITIONAL]
+        self.keywords: dict[str, Ref] = {p.name: ref for p, ref in pairs if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
     @contextmanager
     def building(self) -> Generator[None, None, None]:
@@ -93,7 +104,8 @@ class Builder:
         try:
             bound = node.signature.bind(args, kwargs)
         except TypeError as error:
-            self.problems.append((WiringError, f"{line}: {node.name!r} is called wrongly: {error}"))
+            self.problems.append((WiringError, f"{line}: {node.name!r} is called wrongly: {error}; it is {node!r}"))
+            self._read.update(slot for value in (*args, *kwargs.values()) for slot in slots(to_expr(value)))
             return Ref(self, Const(None), node.signature.returns, name)
         self._check(node, bound, line)
         step = PlannedStep(
@@ -110,14 +122,14 @@ class Builder:
 
     def finish(self, result: object) -> Plan:
         """The plan, if nothing is wrong."""
-        line = f"@graph {self.name}"
-        self._own(line, (result,))
+        self._own(self.line, (result,))
         for found in mismatches(result, self.signature.returns):
-            self.problems.append((EdgeError, edge_problem(line, "its declared result", found)))
+            self.problems.append((EdgeError, edge_problem(self.line, "the graph's declared result", found)))
         output = to_expr(result)
         self._unused(output)
         if self.problems:
-            raise _combined(self.problems)
+            problems, self.problems = self.problems, []
+            raise _combined(problems)
         return Plan(self.name, self.inputs, tuple(self.steps), output)
 
     def _append(self, step: PlannedStep) -> Expr:
@@ -153,6 +165,12 @@ class Builder:
                 if owner is not self:
                     problem = f"{line}: {ref!r} belongs to graph {owner.name!r}; pass it in as a parameter"
                     raise WiringError(problem)
+            for holder in hidden_refs(value):
+                kind = type(holder).__name__
+                raise WiringError(
+                    f"{line}: here a {kind!r} holds a ref, which stands for a value that does not exist yet; only lists, tuples"
+                    f", dicts and dataclasses are filled in when the graph runs: make it in a node, `build = node({kind})`"
+                )
 
     def _check(self, node: AnyNode, bound: inspect.BoundArguments, line: str) -> None:
         for name, value in bound.arguments.items():
@@ -168,10 +186,10 @@ class Builder:
 
     def _unused(self, output: Expr) -> None:
         """Report results that nothing reads. A node that returns nothing is run for its effect, and may stand alone."""
-        read = set(slots(output)) | {slot for step in self.steps for slot in step.needs}
+        read = self._read.union(slots(output), *(step.needs for step in self.steps))
         for node, line, expr in self.calls:
             made = set(slots(expr))
-            if made and not made & read and node.signature.returns not in (None, type(None)):
+            if made.isdisjoint(read) and made and not _gives_nothing(node.signature.returns):
                 problem = f"{line}: nothing uses the result of {node.name!r}; return it, pass it on, or drop the call"
                 self.problems.append((WiringError, problem))
 
@@ -181,15 +199,13 @@ def _inlined(node: AnyNode) -> Plan | None:
     return node.shape.plan if isinstance(node.shape, GraphShape) and node.options.empty else None
 
 
+def _gives_nothing(type_: object) -> bool:
+    """Whether values of this type tell nothing: None, or the list of them that a mapped node gives."""
+    return members(element_type(type_) or type_) == (None,)
+
+
 def _combined(problems: list[tuple[type[GraphError], str]]) -> GraphError:
     """One error for all: of their common class if they are of one kind."""
     kinds = {kind for kind, _ in problems}
     kind = kinds.pop() if len(kinds) == 1 else GraphError
     return kind([text for _, text in problems])
-
-
-def _pydantic_on_refs(name: str, error: ValidationError) -> WiringError:
-    return WiringError(
-        f"@graph {name}: a {error.title} was built from a ref, which stands for a value that does not exist yet; "
-        f"make the model a node, `build = node({error.title})`, and call that"
-    )

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from swarmlet.models.profiles import Profile
 
 
+def whole_text(text: str) -> str:
+    """`text` with U+FFFD for half characters (lone surrogates, as in names of files), which no wire can carry."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """A picture in a user message: a web address, or a `data:` URL that holds it. `detail` sets what it costs."""
@@ -41,24 +46,24 @@ class Message:
     @staticmethod
     def system(text: str) -> Message:
         """Instructions to the model."""
-        return Message("system", _whole(text))
+        return Message("system", whole_text(text))
 
     @staticmethod
     def user(*content: str | Image) -> Message:
         """What the user says: text, or text and images in order."""
-        whole = tuple(_whole(part) if isinstance(part, str) else part for part in content)
+        whole = tuple(whole_text(part) if isinstance(part, str) else part for part in content)
         only = whole[0] if len(whole) == 1 else None
         return Message("user", only if isinstance(only, str) else whole)
 
     @staticmethod
     def assistant(text: str = "", tool_calls: tuple[ToolCall, ...] = ()) -> Message:
         """What the model said earlier."""
-        return Message("assistant", _whole(text), tool_calls)
+        return Message("assistant", whole_text(text), tool_calls)
 
     @staticmethod
     def tool(call_id: str, text: str) -> Message:
         """What a tool gave for the call `call_id`."""
-        return Message("tool", _whole(text), tool_call_id=call_id)
+        return Message("tool", whole_text(text), tool_call_id=call_id)
 
     @property
     def text(self) -> str:
@@ -66,11 +71,6 @@ class Message:
         if isinstance(self.content, str):
             return self.content
         return "".join(part for part in self.content if isinstance(part, str))
-
-
-def _whole(text: str) -> str:
-    """`text` with U+FFFD for half characters (lone surrogates, as in names of files), which no wire can carry."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(frozen=True, slots=True)

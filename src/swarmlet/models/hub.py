@@ -30,7 +30,7 @@ class Models:
 
     def __init__(self, default: str | ChatModel, given: Sequence[ChatModel], limits: Limits) -> None:
         objects = [*given, *([] if isinstance(default, str) else [default])]
-        self.default = default if isinstance(default, str) else default.name
+        self.default: str = default if isinstance(default, str) else default.name
         self.limits = limits
         self._models: dict[str, ChatModel] = {}
         for model in objects:

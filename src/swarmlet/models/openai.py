@@ -50,23 +50,30 @@ class OpenAIConnection:
         import httpx2
         import openai
 
-        blank = os.environ.get("OPENAI_BASE_URL") == ""  # the SDK would take it for a URL
-        elsewhere = self._base_url or os.environ.get("OPENAI_BASE_URL")
-        key = (self._api_key or os.environ.get("OPENAI_API_KEY") or "").strip() or ("none" if elsewhere else "")
-        if not key:
+        if not self._key:
             raise NoApiKey(
                 "no API key: set OPENAI_API_KEY, or set OPENAI_BASE_URL to a compatible server that needs none, "
                 "or pass a model: Swarm(model=OpenAIModel(..., base_url=..., api_key=...))"
             )
-        if not (key.isascii() and key.isprintable()):
+        if not (self._key.isascii() and self._key.isprintable()):
             raise NoApiKey("the API key holds a character that no HTTP header can carry: check OPENAI_API_KEY or api_key=")
         try:
-            base = httpx2.URL(elsewhere or "https://api.openai.com/v1")
+            base = httpx2.URL(self._elsewhere or "https://api.openai.com/v1")
         except httpx2.InvalidURL:
             base = httpx2.URL()
         if base.scheme not in ("http", "https") or not base.host:
             raise ModelError("the base URL is not one: check that OPENAI_BASE_URL or base_url= begins with http:// or https://")
-        return openai.AsyncOpenAI(api_key=key, base_url=base if elsewhere or blank else None, max_retries=0)
+        blank = os.environ.get("OPENAI_BASE_URL") == ""  # the SDK would take it for a URL
+        return openai.AsyncOpenAI(api_key=self._key, base_url=base if self._elsewhere or blank else None, max_retries=0)
+
+    @property
+    def _elsewhere(self) -> str | None:
+        return self._base_url or os.environ.get("OPENAI_BASE_URL")
+
+    @property
+    def _key(self) -> str:  # nowhere a local variable: some tools show those of a traceback
+        given = self._api_key or os.environ.get("OPENAI_API_KEY") or ""
+        return given.strip() or ("none" if self._elsewhere else "")
 
     def clean(self, text: str) -> str:
         """`text` without the key: some servers quote it."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias, cast
 
 from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validator
-from typing_extensions import Self
 
 from swarmlet.models.base import ChatReply, ChatRequest, Image, Message, ReplyFormat, ToolCall, ToolDefinition
 from swarmlet.models.profiles import Profile
@@ -85,7 +84,7 @@ def _count(value: object) -> int:
 
 
 def _object(value: object) -> object:
-    return value if isinstance(value, dict) else None
+    return cast("object", value) if isinstance(value, dict) else None
 
 
 _Count = Annotated[int, BeforeValidator(_count)]

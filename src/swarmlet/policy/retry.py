@@ -47,6 +47,11 @@ class Retry:
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise GraphError(f"Retry(attempts=) counts the first attempt and must be at least 1, not {self.attempts!r}")
+        if not callable(self.wait):
+            raise GraphError(f"Retry(wait=) is one of tenacity's wait objects, such as wait_fixed(1), not {self.wait!r}")
+        on: object = self.on
+        if not all(map(callable, cast("tuple[object, ...]", on) if isinstance(on, tuple) else (on,))):
+            raise GraphError(f"Retry(on=) is an exception type, a tuple of them or a predicate, not {on!r}")
 
     def applies(self, error: BaseException) -> bool:
         """Whether this policy tries again after `error`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,11 +12,13 @@ import anyio
 
 from swarmlet.engine.context import RunState
 from swarmlet.engine.driver import execute
+from swarmlet.engine.keep import keep_output, keep_values
 from swarmlet.engine.local import LocalRunner
 from swarmlet.engine.step import flat
-from swarmlet.errors import GraphError, RunError
+from swarmlet.errors import RunError
+from swarmlet.graph.node import check_call
 from swarmlet.policy.options import Scope
-from swarmlet.trace.events import RunEnded, RunStarted
+from swarmlet.trace.events import Noted, RunEnded, RunStarted
 from swarmlet.trace.read import Trace
 from swarmlet.trace.run import PartialRun
 
@@ -28,6 +31,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LAST_FLUSH = 5
 """Seconds that a cancelled run may take to write the rest of its record."""
+
+
+@cache
+def _version() -> str:
+    return version("swarmlet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +51,7 @@ class Running:
 
     async def execute(self) -> object:
         """The node's result. However it ends, the record is complete and written before this returns or raises."""
-        try:
-            self.node.signature.bind(self.args, self.kwargs)
-        except TypeError as error:
-            raise GraphError(f"run({self.node.name}): {error}; it is {self.node!r}") from None
+        check_call("run", self.node, self.args, self.kwargs)
         recorder = self.recorder
         self._begin()
         try:
@@ -61,7 +66,9 @@ class Running:
             with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_FLUSH):
                 await self.flush()
             raise
-        digest = recorder.keep(output, self.node.encode_output)
+        digest, problems = keep_output(recorder, output, self.node.encode_output)
+        for problem in problems:
+            recorder.emit(Noted(at=recorder.now(), path=self.node.name, message=problem))
         recorder.emit(RunEnded(at=recorder.now(), state="finished", output=digest))
         await self.flush()
         return output
@@ -80,8 +87,8 @@ class Running:
                 run=recorder.run,
                 name=node.name,
                 node=node.origin,
-                inputs=recorder.keep_all(named, node.encode_inputs),
-                version=version("swarmlet"),
+                inputs=keep_values(recorder, named, node.encode_inputs)[0],
+                version=_version(),
             )
         )
 

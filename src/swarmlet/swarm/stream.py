@@ -29,6 +29,7 @@ class Stream(Generic[T]):
         self._events = events
         self._result: Run[T] | None = None
         self._failure: Exception | None = None
+        self._failed = False
 
     def __aiter__(self) -> Stream[T]:
         return self
@@ -46,7 +47,8 @@ class Stream(Generic[T]):
     def result(self) -> Run[T]:
         """The finished run. Raises `SwarmletError` while it is not finished."""
         if self._result is None:
-            raise SwarmletError(f"run {self.id} has no output: iterate over the stream to its end first")
+            why = "it failed" if self._failed else "iterate over the stream to its end first"
+            raise SwarmletError(f"run {self.id} has no output: {why}")
         return self._result
 
     @property
@@ -60,7 +62,7 @@ class Stream(Generic[T]):
 
     def fail(self, error: Exception) -> None:
         """The run has failed. Called by the swarm."""
-        self._failure = error
+        self._failure, self._failed = error, True
 
     def take_failure(self) -> Exception | None:
         """The failure, if iterating has not raised it. Called by the swarm."""

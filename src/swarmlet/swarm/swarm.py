@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
 
 import anyio
 
+from swarmlet.engine.step import stopper
 from swarmlet.errors import GraphError, SwarmletError
 from swarmlet.log import get_logger, somebody_listens
 from swarmlet.models.hub import DEFAULT_MODEL, Models
@@ -66,7 +67,7 @@ class Swarm:
         self._given = tuple(models)
         self._journal_path = Path(journal) if journal is not None else None
         self._limits = limits or Limits()
-        self._wanted: dict[type, object] = dict(resources or {})
+        self._wanted = dict(resources or {})
         self._capture = capture
         self._stack: AsyncExitStack | None = None
         self._resources: dict[type, object] = {}
@@ -123,15 +124,18 @@ class Swarm:
                 except Exception as error:  # noqa: BLE001  # raised to the reader of the stream, or below
                     stream.fail(error)
 
-        left: Exception | None = None
+        left: BaseException | None = None
         with receive:
-            async with anyio.create_task_group() as group:
-                group.start_soon(work)
-                try:
-                    yield stream
-                except Exception as error:  # noqa: BLE001  # raised below: a task group would wrap it into a group
-                    left = error
-                group.cancel_scope.cancel()
+            try:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(work)
+                    try:
+                        yield stream
+                    except Exception as error:  # noqa: BLE001  # raised below: a task group would wrap it into a group
+                        left = error
+                    group.cancel_scope.cancel()
+            except BaseExceptionGroup as error:
+                left = stopper(error)
         failure = left or stream.take_failure()
         if failure is not None:
             raise failure

@@ -27,13 +27,13 @@ class Record:
     """Requests, those in flight, those dropped, and the problems a test must hear of."""
 
     def __init__(self) -> None:
-        self.changed = Condition()
+        self.changed: Condition = Condition()
         self.requests: list[Request] = []
         self.disconnects: list[Request] = []
         self.problems: list[str] = []
         self.causes: list[BaseException] = []
-        self.in_flight = 0
-        self.max_in_flight = 0
+        self.in_flight: int = 0
+        self.max_in_flight: int = 0
         self._barriers: list[tuple[int, anyio.Event]] = []
 
     # --- written in the server's thread

@@ -24,7 +24,7 @@ class ScriptError(AssertionError):
     """What was scripted and what was asked do not fit; `problems` has one sentence for each misfit."""
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
         super().__init__(f"the scripted server has {len(self.problems)} complaint(s):\n{lines}")
 

@@ -12,10 +12,10 @@ from swarmlet.testing.bodies import Delivery
 
 try:
     import h11
-except ImportError as missing:
+except ImportError as _missing:
     raise ImportError(
         "The scripted server needs h11, which comes with the extra 'testing': pip install 'swarmlet[testing]'"
-    ) from missing
+    ) from _missing
 
 ProtocolError = h11.RemoteProtocolError
 """What came from the client is no HTTP/1.1."""

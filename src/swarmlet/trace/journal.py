@@ -44,7 +44,7 @@ class Journal:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        self.path: Path = Path(path).expanduser()
 
     def runs(self, *, limit: int | None = None, name: str | None = None, state: StepState | None = None) -> list[RunSummary]:
         """The runs, newest first: at most `limit`, only those of the node `name`, only those in `state`."""

@@ -163,7 +163,7 @@ class WritableFile:
             _refuse_foreign(path)
             self._lock = WriterLock(path)
             try:
-                self.connection = _open_writer(path)
+                self.connection: sqlite3.Connection = _open_writer(path)
             except BaseException:
                 self._lock.release()
                 raise

@@ -73,7 +73,7 @@ class JournalWriter:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path).expanduser().resolve()
+        self.path: Path = Path(path).expanduser().resolve()
         self._thread = _acquire(self.path)
         self._closed = False
 

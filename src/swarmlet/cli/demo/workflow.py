@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -154,7 +154,7 @@ def first_attempt(letter: Letter) -> Attempt:
     return Attempt(letter=letter)
 
 
-build_handled = node(Handled, name="handled")
+build_handled: Final = node(Handled, name="handled")
 
 
 @graph
