@@ -153,6 +153,7 @@ async def a_tool_conversation_is_answered(client: AsyncOpenAI, model: LocalModel
         ],
         tools=[{"type": "function", "function": {"name": "find_order", "parameters": {"type": "object"}}}],
         max_completion_tokens=20,
+        temperature=0,
     )
     assert reply.usage is not None
     assert reply.usage.completion_tokens > 0
