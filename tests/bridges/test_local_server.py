@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from swarmlet.bridges.local import LocalModel, LocalModelError, find_weights, lo
 
 pytestmark = [
     pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
     # The SDK leaves its inner generators open when it has read "[DONE]", which trio remarks on.
     pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning"),
 ]
@@ -50,10 +50,18 @@ def client_of(model: LocalModel) -> AsyncOpenAI:
     return AsyncOpenAI(base_url=model.base_url, api_key=model.api_key, max_retries=0, timeout=SECONDS)
 
 
-def children() -> set[int]:
-    """The ids of this process's children that run a server."""
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
-    return {int(line.split()[0]) for line in listed.stdout.splitlines() if "serve.py" in line}
+def children(parent: int | None = None) -> set[int]:
+    """The ids of the processes below `parent`, or below this one, that run a server."""
+    found: set[int] = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, above = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+            command = (folder / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
+        if int(above) == (parent or os.getpid()) and state != "Z" and b"serve.py" in command:
+            found.add(int(folder.name))
+    return found
 
 
 def alive(pid: int) -> bool:
@@ -213,7 +221,6 @@ async def main():
     async with local_model(gguf=sys.argv[1], slots=1):
         if os.fork() == 0:  # a fork holds the server's pipe open for as long as it lives
             os.execvp("sleep", ["sleep", "600"]) if sys.argv[2] == "exec" else os.kill(os.getpid(), 19)
-        os.system(f"ps -o pid=,args= --ppid {os.getpid()} | grep serve.py")
         print("up", flush=True)
         await anyio.sleep_forever()
 
@@ -222,7 +229,6 @@ anyio.run(main)
 
 
 @pytest.mark.real_model
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("held", ["exec", "fork"])
 async def test_a_killed_parent_takes_the_server_with_it(gguf: Path, held: str) -> None:
     command = [sys.executable, "-c", PARENT, str(gguf), held]
@@ -240,12 +246,13 @@ async def test_a_killed_parent_takes_the_server_with_it(gguf: Path, held: str) -
 
 
 async def server_of(parent: Process) -> int:
-    """The id of the server process that `parent` prints once it is up."""
+    """The id of the server process below `parent`, once that says it is up."""
     assert parent.stdout is not None
     said = b""
     while b"up" not in said:
         said += await parent.stdout.receive()
-    return next(int(line.split()[0]) for line in said.decode().splitlines() if "serve.py" in line)
+    [server] = children(parent.pid)
+    return server
 
 
 async def test_missing_xllamacpp_is_told_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
