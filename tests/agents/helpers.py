@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ParamSpec, TypeVar
 
 import anyio
+import openai as _openai  # noqa: F401  # pyright: ignore[reportUnusedImport]  # paid here, not within a test's time
 import pytest
 from tenacity import wait_none
 
@@ -30,7 +31,7 @@ patient = say.with_options(retry=FAST)
 
 async def outcome(node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
     """The run of a node on a swarm of its own."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with Swarm() as swarm:
             return await swarm.run(node, *args, **kwargs)
 

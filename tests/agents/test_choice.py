@@ -187,6 +187,17 @@ async def test_a_clients_own_settings_stay(scripted_server: ScriptedServer) -> N
     assert scripted_server.requests[0].headers["x-team"] == "blue"
 
 
+async def test_a_key_that_is_fetched_for_each_call_is_kept_out_of_errors_too(scripted_server: ScriptedServer) -> None:
+    async def fetch() -> str:
+        return scripted_server.api_key
+
+    scripted_server.script("hello", Fail(400, message=f"bad key {scripted_server.api_key}"))
+    async with AsyncOpenAI(api_key=fetch) as client, Swarm(model=OpenAIModel("mine", client=client)) as swarm:
+        assert (await swarm.run(say, "hi")).output == "hello"
+        with pytest.raises(StepFailed, match=r"bad key \[key\]"):
+            await swarm.run(say, "hi")
+
+
 # Profiles in use
 
 

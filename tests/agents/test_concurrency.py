@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 @node
 async def fails_once_seen(text: str) -> str:
     """Fails as soon as the server has a request in flight."""
-    await SEEN[0].wait_for_async(in_flight=1)
+    await SEEN[0].wait_for_async(in_flight=1, timeout=30)
     raise LookupError(text)
 
 
@@ -92,7 +92,7 @@ async def test_the_limit_holds_over_all_runs_of_a_swarm_and_waits_are_in_the_rec
             waits.extend(one.waited for one in sent(await swarm.run(say, "hi")))
 
         group.start_soon(one)
-        await scripted_server.wait_for_async(requests=1)
+        await scripted_server.wait_for_async(requests=1, timeout=30)
         group.start_soon(one)
         await anyio.wait_all_tasks_blocked()
         assert len(scripted_server.requests) == 1, "the second waits for its turn"
@@ -113,7 +113,7 @@ async def test_a_call_that_waits_before_it_is_tried_again_holds_no_place(scripte
             order.append(run.output)
 
         group.start_soon(one, "a")
-        await scripted_server.wait_for_async(requests=1, idle=True)
+        await scripted_server.wait_for_async(requests=1, idle=True, timeout=30)
         group.start_soon(one, "b")
 
     assert order == ["second", "first"]
@@ -137,10 +137,10 @@ async def test_cancelling_a_run_closes_its_request(scripted_server: ScriptedServ
 
     async with anyio.create_task_group() as group:
         group.start_soon(work)
-        await scripted_server.wait_for_async(in_flight=1)
+        await scripted_server.wait_for_async(in_flight=1, timeout=30)
         group.cancel_scope.cancel()
 
-    await scripted_server.wait_for_async(disconnects=1, idle=True)
+    await scripted_server.wait_for_async(disconnects=1, idle=True, timeout=30)
 
 
 async def test_leaving_a_stream_early_closes_its_request(scripted_server: ScriptedServer) -> None:
@@ -153,7 +153,7 @@ async def test_leaving_a_stream_early_closes_its_request(scripted_server: Script
             if event.kind == "text_delta":
                 break
 
-    await scripted_server.wait_for_async(disconnects=1, idle=True)
+    await scripted_server.wait_for_async(disconnects=1, idle=True, timeout=30)
 
 
 async def test_a_timeout_closes_the_request_and_names_the_step(scripted_server: ScriptedServer) -> None:
@@ -161,12 +161,12 @@ async def test_a_timeout_closes_the_request_and_names_the_step(scripted_server: 
 
     async with Swarm() as swarm:
         with pytest.raises(DeadlineExceeded) as caught:
-            await swarm.run(say.with_options(timeout=0.2), "hi")
+            await swarm.run(say.with_options(timeout=1), "hi")
 
     assert caught.value.path == "say"
     assert caught.value.run is not None
     assert [one.state for one in ended(caught.value.run)] == ["cancelled"]
-    await scripted_server.wait_for_async(disconnects=1, idle=True)
+    await scripted_server.wait_for_async(disconnects=1, idle=True, timeout=30)
 
 
 async def test_a_failed_sibling_closes_the_request(scripted_server: ScriptedServer) -> None:
@@ -177,18 +177,19 @@ async def test_a_failed_sibling_closes_the_request(scripted_server: ScriptedServ
 
     assert error.path == "siblings/fails_once_seen"
     assert [one.state for one in ended(partial(error))] == ["cancelled"]
-    await scripted_server.wait_for_async(disconnects=1, idle=True)
+    await scripted_server.wait_for_async(disconnects=1, idle=True, timeout=30)
 
 
 async def test_a_wait_before_another_try_ends_when_the_run_is_cancelled(scripted_server: ScriptedServer) -> None:
     scripted_server.script(Fail(500))
 
     async def work() -> None:
-        await outcome(say.with_options(retry=Retry(wait=wait_fixed(30))), "hi")
+        async with Swarm() as swarm:
+            await swarm.run(say.with_options(retry=Retry(wait=wait_fixed(30))), "hi")
 
     async with anyio.create_task_group() as group:
         group.start_soon(work)
-        await scripted_server.wait_for_async(requests=1, idle=True)
+        await scripted_server.wait_for_async(requests=1, idle=True, timeout=30)
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
 
@@ -200,7 +201,7 @@ async def test_a_swarm_goes_on_after_a_cancelled_run(scripted_server: ScriptedSe
 
     async with Swarm(limits=Limits(concurrency=1)) as swarm:
         with pytest.raises(DeadlineExceeded):
-            await swarm.run(say.with_options(timeout=0.2), "hi")
+            await swarm.run(say.with_options(timeout=1), "hi")
         assert (await swarm.run(say, "hi")).output == "still here"
 
 
@@ -212,4 +213,4 @@ async def test_a_failing_call_stops_the_other_calls_of_its_run(scripted_server: 
         await outcome(each(say), ["good", "good", "bad", "good", "good"])
 
     assert "[2]" in caught.value.path
-    await scripted_server.wait_for_async(disconnects=4, idle=True)
+    await scripted_server.wait_for_async(disconnects=4, idle=True, timeout=30)

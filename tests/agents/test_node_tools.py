@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from swarmlet import Agent, StepFailed, agent, current, graph, node, tool
+from swarmlet import Agent, Limits, StepFailed, Swarm, agent, current, graph, node, tool
 from swarmlet.errors import ModelUnavailable, ToolError
 from swarmlet.testing import CallTools, Fail, Say, ScriptedServer, Tokens, call
 
@@ -161,7 +161,15 @@ async def test_a_node_that_takes_too_long_is_stopped_with_all_that_is_under_it(s
     run = await outcome(using(tool(outer, timeout=0.01)), "go")
 
     assert run.trace.step("boss/outer/forever").state == "cancelled"
-    assert "was stopped" in next(iter(scripted_server.requests[1].tool_results.values()))
+    assert "was given up" in next(iter(scripted_server.requests[1].tool_results.values()))
+
+
+async def test_an_agent_whose_tools_call_models_holds_no_place_in_the_queue(scripted_server: ScriptedServer) -> None:
+    scripted_server.script(call("sister", question="?"), "because", "so")
+
+    with anyio.fail_after(5):
+        async with Swarm(limits=Limits(concurrency=1)) as swarm:
+            assert (await swarm.run(using(sister), "go")).output == "so"
 
 
 async def test_a_plain_tool_can_run_nodes_as_children_of_the_agent(scripted_server: ScriptedServer) -> None:

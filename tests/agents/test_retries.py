@@ -118,7 +118,7 @@ async def test_one_attempt_is_exactly_one_http_call_also_with_a_client_of_the_ca
 async def test_a_call_that_times_out_is_tried_again(scripted_server: ScriptedServer) -> None:
     scripted_server.script(Hang(), "late but here")
     async with (
-        AsyncOpenAI(timeout=0.2) as client,
+        AsyncOpenAI(timeout=1) as client,
         Swarm(model=OpenAIModel("mine", client=client)) as swarm,
     ):
         run = await swarm.run(patient, "hi")
@@ -206,10 +206,18 @@ async def test_a_wish_above_the_longest_wait_is_not_begun(scripted_server: Scrip
     assert ended(partial(error))[0].retry_in is None
 
 
+@pytest.mark.parametrize("own", [0, 0.02])
+async def test_the_longest_wait_can_be_set_and_bounds_the_own_backoff_too(scripted_server: ScriptedServer, own: float) -> None:
+    scripted_server.script(RateLimit(retry_after_ms=None if own else 20))
+    policy = Retry(wait=wait_fixed(own), longest_wait=0.01)
+
+    because(await failure(say.with_options(retry=policy), "hi"), RateLimited)
+
+
 async def test_a_wait_that_does_not_fit_the_deadline_is_not_begun(scripted_server: ScriptedServer) -> None:
     scripted_server.script(RateLimit(retry_after=30))
 
-    error = await failure(patient.with_options(timeout=8), "hi")
+    error = await failure(patient.with_options(timeout=20), "hi")
 
     assert because(error, RateLimited).retry_after == 30
     assert ended(partial(error))[0].retry_in is None

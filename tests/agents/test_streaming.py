@@ -32,7 +32,7 @@ def text_of(events: list[Event]) -> str:
 
 async def streamed(node: Node[[str], str], text: str = "hi", events: list[Event] | None = None, **swarm: Any) -> Run[str]:
     """The run of a node that is listened to; its events are added to `events`."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with Swarm(**swarm) as opened, opened.stream(node, text) as stream:
             async for event in stream:
                 if events is not None:

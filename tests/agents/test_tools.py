@@ -230,7 +230,7 @@ async def never() -> None:
         (exploding, call("exploding", number=2), "Error: the arguments cannot be read: KeyError: 2"),
         (stops, call("stops"), "Error: StopIteration"),
         (several, call("several"), "Error: ExceptionGroup"),
-        (tool(never, timeout=0.01), call("never"), "Error: the tool took longer than its 0.01 s and was stopped"),
+        (tool(never, timeout=0.01), call("never"), "Error: the tool took longer than its 0.01 s and was given up"),
     ],
 )
 async def test_what_goes_wrong_in_a_tool_is_told_to_the_model(
@@ -263,6 +263,26 @@ async def test_an_agent_without_tools_says_that_there_are_none(scripted_server: 
     await outcome(using(), "go")
 
     assert told(scripted_server) == ["Error: there is no tool 'double'; there are: none"]
+
+
+async def test_a_sync_tool_that_takes_too_long_is_left_to_itself_and_the_record_says_so(
+    scripted_server: ScriptedServer,
+) -> None:
+    bell = threading.Event()
+
+    def wait() -> None:
+        bell.wait(10)
+
+    scripted_server.script(call("wait"), "I see")
+
+    try:
+        run = await outcome(using(tool(wait, timeout=0.01)), "go")
+    finally:
+        bell.set()
+
+    (note,) = run.trace.step("work").notes
+    assert "threads cannot be stopped" in note.message
+    assert told(scripted_server) == ["Error: the tool took longer than its 0.01 s and was given up"]
 
 
 # What goes wrong is raised

@@ -23,6 +23,7 @@ from swarmlet.engine.driver import execute
 from swarmlet.errors import GraphError, ToolError
 from swarmlet.graph.node import Leaf, Node
 from swarmlet.models.base import ToolDefinition, whole_text
+from swarmlet.trace.events import Noted
 from swarmlet.trace.record import to_any_json
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Tool:
             except Exception as error:
                 raise ToolError(_reason(error)) from error
         if scope.cancelled_caught:
-            raise ToolError(f"the tool took longer than its {self.timeout:g} s and was stopped")
+            raise ToolError(f"the tool took longer than its {self.timeout:g} s and was given up")
         raise AssertionError("this is a bug in swarmlet: a tool ended without result and without cancellation")
 
 
@@ -122,9 +123,21 @@ async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, 
     call = partial(target, *bound.args, **bound.kwargs)
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
         return await cast("Coroutine[Any, Any, object]", call())  # Any: what a coroutine sends is the event loop's
-    (result,) = await anyio.to_thread.run_sync(lambda: (call(),), abandon_on_cancel=True)  # trio lets no bare coroutine out
+    result = await _in_thread(call)
     if inspect.iscoroutine(result):  # a sync wrapper round an async function
         return await cast("Coroutine[Any, Any, object]", result)  # Any: as above
+    return result
+
+
+async def _in_thread(call: partial[object]) -> object:
+    try:
+        (result,) = await anyio.to_thread.run_sync(lambda: (call(),), abandon_on_cancel=True)  # trio refuses a bare coroutine
+    except anyio.get_cancelled_exc_class():
+        step = current()
+        name = getattr(call.func, "__name__", repr(call.func))
+        message = f"tool {name!r} was left while it ran in a thread: threads cannot be stopped, so it runs on"
+        step.recorder.emit(Noted(at=step.recorder.now(), path=step.path, message=message))
+        raise
     return result
 
 
