@@ -1,9 +1,10 @@
 """Model vendors.
 
-base        what a model call is: messages, request, reply, and the `ChatModel` protocol
-profiles    models as data: window, prices with their date, shutdown date
-openai      the OpenAI client behind that protocol; any compatible server works
-openai_wire how requests and replies look on that wire
+base          what a model call is: messages, request, reply, and the `ChatModel` protocol
+profiles      models as data: window, prices with their date, shutdown date
+openai        the OpenAI client behind that protocol; any compatible server works
+openai_calls  one attempt of a call, whole or streamed; imports the SDK
+openai_wire   how requests and replies look on that wire
 openai_errors which of its errors is which of ours
 
 A new vendor is one file here. Nothing here knows of graphs, steps or agents.

@@ -145,6 +145,10 @@ class ChatModel(Protocol):
         """Its window, prices and dates."""
         ...
 
+    async def ready(self) -> None:
+        """Do once what is slow, before the first call. Waiting for it is not counted as the call's time."""
+        ...
+
     async def complete(self, request: ChatRequest, on_text: OnText | None = None) -> ChatReply:
         """One attempt. With `on_text` the reply is streamed. Raises a `ModelError`."""
         ...

@@ -38,6 +38,8 @@ class Models:
                 raise GraphError(f"two models of the swarm are both named {model.name!r}")
         self._connection = OpenAIConnection()
         self._slots = anyio.Semaphore(limits.concurrency, fast_acquire=True)
+        self._preparing = anyio.Lock()
+        self._ready: set[str] = set()
         self._warned: set[str] = set()
 
     def get(self, name: str | None) -> ChatModel:
@@ -54,9 +56,16 @@ class Models:
     ) -> ChatReply:
         """One attempt, when there is room for it. `started` is told how many seconds it waited for that."""
         queued = time.perf_counter()
+        await self._prepare(model)
         async with self._slots:
             started(time.perf_counter() - queued)
             return await model.complete(request, on_text)
+
+    async def _prepare(self, model: ChatModel) -> None:
+        if model.name not in self._ready:
+            async with self._preparing:
+                await model.ready()
+                self._ready.add(model.name)
 
     def _warn(self, model: ChatModel) -> None:
         if model.name in self._warned:

@@ -1,32 +1,23 @@
 """The OpenAI client behind `ChatModel`. With `base_url=` any server that speaks Chat Completions.
 
-The SDK is imported when the first call is made, because that takes about a second. Its own retries are off.
+This file is part of `import swarmlet`, so it imports no SDK: what needs one is in `openai_calls`, which is loaded when the
+first call is made. The SDK's own retries are off.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, final
+from importlib import import_module
+from typing import TYPE_CHECKING, final
 
-import anyio
-from pydantic import ValidationError
+import anyio.to_thread
 
-from swarmlet.errors import ModelError, ModelUnavailable, NoApiKey, ReplyMalformed
-from swarmlet.models.base import ChatReply, ChatRequest, OnText, ToolCall
-from swarmlet.models.openai_errors import translate
-from swarmlet.models.openai_wire import Body, Chunk, Completion, ServerError, StreamedReply, request_body
+from swarmlet.errors import ModelError, NoApiKey
+from swarmlet.models.base import ChatReply, ChatRequest, OnText
 from swarmlet.models.profiles import Profile, profile_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import httpx2
     from openai import AsyncOpenAI
-
-_AFTER_DONE = 1
-"""Seconds that a server may take to end a stream whose last event it has sent."""
 
 
 @final
@@ -124,135 +115,20 @@ class OpenAIModel:
         """Its window, prices and dates."""
         return self._profile
 
+    async def ready(self) -> None:
+        """Import the SDK, in a worker thread: it takes about a second, which no other step should wait for."""
+        await anyio.to_thread.run_sync(import_module, "swarmlet.models.openai_calls")
+
     async def complete(self, request: ChatRequest, on_text: OnText | None = None) -> ChatReply:
         """One attempt of one call: one HTTP request. Raises a `ModelError`."""
+        from swarmlet.models.openai_calls import attempt
+        from swarmlet.models.openai_wire import request_body
+
         client = self._connection.client
         body = request_body(request, self._profile) | {"model": self._model}
-        import httpx2
-        import openai
-
-        clean = self._connection.clean
-        told = _Told(on_text, clean)
-        failure: ModelError
-        try:
-            reply = await (self._whole(client, body) if on_text is None else self._streamed(client, body, told))
-            return _cleaned(reply, clean)
-        except openai.APIError as error:
-            failure = translate(error, clean)
-        except httpx2.SSEError as error:
-            failure = ReplyMalformed(clean(str(error)))
-        except httpx2.RequestError as error:  # while a body is read, the SDK lets these through
-            reason = str(error) or type(error).__name__
-            failure = ModelUnavailable(clean(f"the connection to the model server broke: {reason}"))
-        except _BrokenOff:
-            failure = ModelUnavailable("the stream ended before the reply did")
-        except ValidationError as error:
-            failure = ReplyMalformed(f"the server's answer is not a chat completion: {_what(error)}")
-        if told.anything:  # a listener cannot take words back, so this is not tried again
-            failure.retryable = False
-        raise failure
-
-    async def _whole(self, client: AsyncOpenAI, body: Body) -> ChatReply:
-        create: Any = client.chat.completions.with_raw_response.create  # Any: its overloads do not take a dict
-        raw = await create(**body)
-        completion = Completion.model_validate_json(raw.content)
-        _raise_error(completion.error, raw.http_request)
-        return completion.reply(raw.headers.get("x-request-id"))
-
-    async def _streamed(self, client: AsyncOpenAI, body: Body, on_text: OnText) -> ChatReply:
-        begin = time.perf_counter()
-        first: float | None = None
-        built = StreamedReply()
-
-        def take(chunk: Chunk) -> None:
-            nonlocal first
-            text = built.add(chunk)
-            first = time.perf_counter() - begin if first is None else first
-            if text:
-                on_text(text)
-
-        create: Any = client.chat.completions.with_streaming_response.create  # Any: as above
-        async with create(**body, stream=True, stream_options={"include_usage": True}) as response:
-            await _read_events(response.http_response, take)
-        if built.finish_reason is None:
-            raise _BrokenOff
-        return built.reply(response.headers.get("x-request-id"), first)
+        return await attempt(client, body, on_text, self._connection.clean)
 
     async def aclose(self) -> None:
         """Close the client, if it is this model's own."""
         if self._shared is None:
             await self._connection.aclose()
-
-
-async def _read_events(response: httpx2.Response, take: Callable[[Chunk], None]) -> None:
-    """Give each chunk of a stream to `take`. Raises what is wrong with one.
-
-    The generators below are never left half way, which trio reports as a leak (the SDK's own stream does that at [DONE]):
-    they are read to their end or, where that is not worth waiting for, cancelled from inside.
-    """
-    from httpx2 import EventSource
-
-    failure: Exception | None = None
-    done = False
-    with anyio.CancelScope() as scope:
-        async for event in EventSource(response, max_event_size=None):  # its limit would leave them half way too
-            if done or not event.data:
-                continue
-            done = event.data == "[DONE]"
-            if done:
-                scope.deadline = anyio.current_time() + _AFTER_DONE
-                continue
-            try:
-                chunk = Chunk.model_validate_json(event.data)
-                _raise_error(chunk.error, response.request)
-                take(chunk)
-            except Exception as error:  # noqa: BLE001  # raised below
-                failure, done = error, True
-                scope.cancel()
-    if failure is not None:
-        raise failure
-
-
-def _raise_error(error: ServerError | None, request: httpx2.Request) -> None:
-    """Raise the SDK's `APIError` for an error that the server sends under a status that says all is well."""
-    import openai
-
-    if error is not None:
-        raise openai.APIError(str(error.get("message") or "no reason given"), request, body=error)
-
-
-class _BrokenOff(Exception):  # never leaves this file
-    """A stream ended without a finish reason."""
-
-
-class _Told:
-    """Passes pieces of text on, and remembers whether there were any."""
-
-    def __init__(self, on_text: OnText | None, clean: Callable[[str], str]) -> None:
-        self._on_text = on_text
-        self._clean = clean
-        self.anything = False
-
-    def __call__(self, text: str) -> None:
-        self.anything = True
-        if self._on_text is not None:
-            self._on_text(self._clean(text))
-
-
-def _cleaned(reply: ChatReply, clean: Callable[[str], str]) -> ChatReply:
-    """`reply` without the key, should the server have quoted it anywhere."""
-    return replace(
-        reply,
-        text=clean(reply.text),
-        tool_calls=tuple(ToolCall(clean(call.id), clean(call.name), clean(call.arguments)) for call in reply.tool_calls),
-        refusal=reply.refusal and clean(reply.refusal),
-        finish_reason=clean(reply.finish_reason),
-        model=clean(reply.model),
-        service_tier=reply.service_tier and clean(reply.service_tier),
-        request_id=reply.request_id and clean(reply.request_id),
-    )
-
-
-def _what(error: ValidationError) -> str:
-    details = error.errors(include_url=False, include_input=False)[:3]
-    return "; ".join(f"{'.'.join(str(part) for part in one['loc']) or 'the body'}: {one['msg']}" for one in details)

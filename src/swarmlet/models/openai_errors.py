@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
+
+import openai
 
 from swarmlet.errors import (
     ContentFiltered,
@@ -23,9 +25,6 @@ from swarmlet.errors import (
     RequestRejected,
 )
 
-if TYPE_CHECKING:
-    import openai
-
 _CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 _LONGEST: Final = 2000
 """Characters that are kept of a server's words."""
@@ -35,8 +34,6 @@ Clean: TypeAlias = Callable[[str], str]
 
 def translate(error: openai.APIError, clean: Clean) -> ModelError:
     """Our error for one of the SDK's; `clean` takes the key out of a text."""
-    import openai
-
     if isinstance(error, openai.APITimeoutError):
         return ModelUnavailable("the model call timed out")
     if isinstance(error, openai.APIConnectionError):

@@ -86,12 +86,13 @@ class Recorder:
 
     def fault(self, error: BaseException) -> Fault:
         """`error` as data, without its text where capture is off."""
-        return Fault(type(error).__name__, str(error) if self.capture else "")
+        text = str(error).encode("utf-8", "replace").decode()  # half a surrogate pair cannot be stored
+        return Fault(type(error).__name__, text if self.capture else "")
 
 
 def call_usage(event: CallEnded) -> Usage:
     """What one attempt of a model call cost, as far as the server told."""
-    if not event.input_tokens and not event.output_tokens:
+    if event.state != "finished" and not event.input_tokens and not event.output_tokens:
         return Usage()
     priced = event.usd is not None
     return Usage(
@@ -106,7 +107,10 @@ def call_usage(event: CallEnded) -> Usage:
 
 def to_any_json(value: object) -> bytes:
     """`value` as JSON by its own type; what JSON cannot say is written as its `repr`."""
-    return to_json(value, fallback=repr, inf_nan_mode="constants")
+    try:
+        return to_json(value, fallback=repr, inf_nan_mode="constants")
+    except (PydanticSerializationError, ValueError):  # half a surrogate pair, a circle
+        return to_json(ascii(value))
 
 
 @lru_cache(maxsize=4096)
