@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -35,6 +34,8 @@ LAST_FLUSH = 5
 
 @cache
 def _version() -> str:
+    from importlib.metadata import version  # takes milliseconds to import
+
     return version("swarmlet")
 
 

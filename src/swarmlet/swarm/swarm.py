@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
 
 import anyio
 
-from swarmlet.engine.step import stopper
+from swarmlet.engine.driver import stopper
 from swarmlet.errors import GraphError, SwarmletError
 from swarmlet.log import get_logger, somebody_listens
 from swarmlet.models.hub import DEFAULT_MODEL, Models
@@ -113,19 +113,19 @@ class Swarm:
         Leaving the block before the end cancels the run. Raises what `run` raises.
         """
         send, receive = _event_stream()
-        recorder = self._recorder(StreamSink(send))
-        recorder.wants_text = True
-        stream: Stream[T] = Stream(recorder.run, receive)
-
-        async def work() -> None:
-            with send:
-                try:
-                    stream.finish(await self._run(recorder, node, args, kwargs))
-                except Exception as error:  # noqa: BLE001  # raised to the reader of the stream, or below
-                    stream.fail(error)
-
         left: BaseException | None = None
-        with receive:
+        with send, receive:
+            recorder = self._recorder(StreamSink(send))
+            recorder.wants_text = True
+            stream: Stream[T] = Stream(recorder.run, receive)
+
+            async def work() -> None:
+                with send:
+                    try:
+                        stream.finish(await self._run(recorder, node, args, kwargs))
+                    except Exception as error:  # noqa: BLE001  # raised to the reader of the stream, or below
+                        stream.fail(error)
+
             try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(work)

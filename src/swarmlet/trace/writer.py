@@ -8,7 +8,6 @@ recorded.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sqlite3
@@ -124,6 +123,8 @@ def _loop_caller() -> Callable[[Callable[[], object]], object]:
 
     `anyio.from_thread` waits, and an event loop that waits in `put` for the writer thread would never answer.
     """
+    import asyncio  # here, as `import swarmlet` should not pay for an event loop that may not be used
+
     token = anyio.lowlevel.current_token().native_token
     if isinstance(token, asyncio.AbstractEventLoop):
         return token.call_soon_threadsafe
