@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmlet import Again, Done, StepFailed, each, graph, loop, node, switch
@@ -17,6 +17,7 @@ from swarmlet.graph.node import AnyNode, Leaf
 from swarmlet.policy.options import Scope
 
 Choose = Callable[[int], int]
+many = settings(deadline=None, max_examples=60)
 
 
 def first(waiting: int) -> int:
@@ -34,8 +35,9 @@ def call(step: Step) -> object:
     return shape.call(*step.args, **step.kwargs)
 
 
-def drive(of: AnyNode, *args: object, choose: Choose = first) -> tuple[Scheduler, list[str]]:
+def drive(whatever: object, *args: object, choose: Choose = first) -> tuple[Scheduler, list[str]]:
     """Run `of` by hand: start all that is ready, finish one of the started, and so on. Also the paths as they started."""
+    of = cast("AnyNode", whatever)
     scheduler = Scheduler(of, args, {}, of.name, Scope())
     running: list[Step] = []
     started: list[str] = []
@@ -103,6 +105,7 @@ def interpret(table: list[list[int]], start: int) -> list[int]:
     return values
 
 
+@many
 @given(tables(), st.integers(-5, 5), st.randoms(use_true_random=False))
 def test_a_random_graph_gives_what_its_source_says_in_any_order(table: list[list[int]], start: int, random: Any) -> None:
     whole = build(table)
@@ -112,6 +115,7 @@ def test_a_random_graph_gives_what_its_source_says_in_any_order(table: list[list
     assert sorted(started) == sorted(f"body/{row.path}" for row in whole.plan)
 
 
+@many
 @given(tables(), st.randoms(use_true_random=False))
 def test_a_step_starts_as_soon_as_its_own_inputs_are_there_and_never_before(table: list[list[int]], random: Any) -> None:
     whole = build(table)
@@ -165,6 +169,7 @@ def whole(rows: list[list[int]]) -> int:
 ROWS = st.lists(st.lists(st.integers(0, 60), max_size=4), max_size=4)
 
 
+@many
 @given(ROWS, st.randoms(use_true_random=False))
 def test_the_steps_of_nested_maps_loops_and_switches_do_not_depend_on_the_order(rows: list[list[int]], random: Any) -> None:
     expected, in_order = drive(whole, rows)
@@ -181,6 +186,7 @@ def _shrunk(count: int) -> int:
             return count
 
 
+@many
 @given(ROWS)
 def test_run_again_from_the_top_it_hands_out_the_same_steps(rows: list[list[int]]) -> None:
     assert drive(whole, rows)[1] == drive(whole, rows)[1]
@@ -190,9 +196,10 @@ def test_run_again_from_the_top_it_hands_out_the_same_steps(rows: list[list[int]
 # Maps
 
 
+@many
 @given(st.integers(0, 30), st.integers(1, 8), st.randoms(use_true_random=False))
 def test_a_map_never_hands_out_more_than_its_bound_and_as_much_as_it_may(size: int, bound: int, random: Any) -> None:
-    scheduler = Scheduler(each(inc, concurrency=bound), (range(size),), {}, "inc", Scope())
+    scheduler = Scheduler(cast("AnyNode", each(inc, concurrency=bound)), (range(size),), {}, "inc", Scope())
     running: list[Step] = []
     left = size
     while not scheduler.done:
@@ -206,8 +213,9 @@ def test_a_map_never_hands_out_more_than_its_bound_and_as_much_as_it_may(size: i
 
 
 def test_a_map_of_nothing_is_done_at_once_however_deep() -> None:
-    scheduler, started = drive(each(each(each(inc))), [[[], []], [], [[]]])
-    assert (scheduler.done, scheduler.output, started) == (True, [[[], []], [], [[]]], [])
+    nothing: list[list[list[int]]] = [[[], []], [], [[]]]
+    scheduler, started = drive(each(each(each(inc))), nothing)
+    assert (scheduler.done, scheduler.output, started) == (True, nothing, [])
     assert drive(each(inc), [])[0].output == []
 
 
@@ -216,7 +224,7 @@ def test_a_map_over_many_empty_maps_and_empty_graphs_does_not_recurse() -> None:
     def same(count: int) -> int:
         return count
 
-    assert drive(each(each(inc), concurrency=1), [[] for _ in range(10_000)])[0].output == [[]] * 10_000
+    assert drive(each(each(inc), concurrency=1), [()] * 10_000)[0].output == [[]] * 10_000
     assert drive(each(same, concurrency=1), range(10_000))[0].output == list(range(10_000))
 
 
@@ -250,7 +258,7 @@ def test_a_failed_item_that_is_kept_takes_its_place_and_a_skipped_one_leaves_it(
 def test_a_loop_of_many_rounds_does_not_recurse() -> None:
     @graph
     def empty(state: int) -> Again[int] | Done[int]:
-        return cast("Any", Again(state))
+        return cast("Done[int]", Again(state))
 
     assert isinstance(drive(loop(empty, rounds=10_000), 0)[0].failures[0], RoundsExhausted)
 
@@ -279,7 +287,7 @@ def test_a_loop_without_end_says_how_often_it_was_tried_and_where_it_stood() -> 
 def test_a_body_that_says_neither_again_nor_done_fails_with_its_round() -> None:
     @node
     def odd(state: int) -> Again[int] | Done[int]:
-        return cast("Any", state)
+        return cast("Done[int]", state)
 
     (failure,) = drive(loop(odd, rounds=3), 1)[0].failures
     assert str(failure) == "step 'odd[0]' failed: the loop's body returned int, not Again or Done"
@@ -302,7 +310,7 @@ def test_an_arm_of_the_keys_name_is_told_from_it() -> None:
 @pytest.mark.parametrize("given_key", ["c", ["unhashable"]])
 def test_a_value_that_no_arm_takes_is_a_failure_of_the_switch(given_key: object) -> None:
     def key(count: int) -> Literal["a"]:
-        return cast("Any", given_key)
+        return cast('Literal["a"]', given_key)
 
     (failure,) = drive(switch(key, {"a": inc}), 3)[0].failures
     assert str(failure) == f"step 'switch' failed: the key gave {given_key!r}, which has no arm"

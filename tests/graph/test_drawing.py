@@ -86,6 +86,7 @@ def test_every_step_key_and_arm_is_drawn_in_the_box_of_its_combinator() -> None:
         assert f'"{label}"' in drawn
     assert '-- "odd" -->' in drawn
     assert "-. again .->" in drawn
+    assert "-. rounds used up .->" in drawn
 
 
 def test_edges_follow_the_data() -> None:

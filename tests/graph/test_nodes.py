@@ -177,7 +177,7 @@ def _makes_a_node_of_an_unknown_type() -> Node[[Any], Any]:
     def takes(caller: Caller) -> int:  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable, reportUnknownParameterType]
         return 1
 
-    return cast("Node[[Any], Any]", node(cast("Callable[[Any], Any]", takes)))  # here
+    return node(cast("Callable[[Any], Any]", takes))  # here
 
 
 def test_generic_classes_keep_their_arguments() -> None:
@@ -207,7 +207,10 @@ def test_generic_classes_keep_their_arguments() -> None:
 
 
 def test_undeclared_types_fit_everywhere() -> None:
-    free = node(cast("Callable[[Any], Any]", lambda value: value))  # pyright: ignore[reportUnknownLambdaType]
+    def lambda_() -> Callable[[Any], Any]:
+        return lambda value: value
+
+    free = node(lambda_())
 
     @graph
     def whole() -> str:
@@ -254,7 +257,10 @@ def test_a_node_tells_where_it_is_defined_and_what_it_does() -> None:
 
 
 def test_a_lambda_in_a_combinator_is_named_for_its_role() -> None:
-    double = each(lambda count: cast("int", count) * 2)
+    def doubles() -> Callable[[int], int]:
+        return lambda count: count * 2
+
+    double = each(doubles())
     result = run_sync(double, [1, 2])
     assert result.output == [2, 4]
     assert [step.path for step in result.trace.steps()] == ["body[0]", "body[1]"]

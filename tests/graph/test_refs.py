@@ -457,7 +457,7 @@ class Holder:
 
 HIDING: dict[str, Callable[[Any], object]] = {
     "deque": lambda ref: deque([ref]),
-    "ordered dict": lambda ref: OrderedDict(a=ref),
+    "ordered dict": lambda ref: OrderedDict[str, object](a=ref),
     "constructed model": lambda ref: Author.model_construct(name=ref),
     "dataclass with InitVar": lambda ref: Scaled(ref, 2),
     "object": lambda ref: Holder([ref]),

@@ -7,13 +7,13 @@ worker first, so there are never more tasks than steps that really wait, and a c
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, cast, final
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from swarmlet.engine.scheduler import Scheduler
-from swarmlet.engine.step import Faulted, Finished, Step, stopper, together
+from swarmlet.engine.step import Faulted, Finished, Step, together
 from swarmlet.graph.node import Leaf
 
 if TYPE_CHECKING:
@@ -118,3 +118,13 @@ class _Driver:
         if self._now() - self._yielded > _FAIR_SHARE:
             await checkpoint()
             self._yielded = self._now()
+
+
+def stopper(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What to raise for what a task group gave: its first error that is no cancellation.
+
+    Failures of steps are outcomes and never get here, so it is what stops a program: `KeyboardInterrupt`, `SystemExit`.
+    """
+    _, rest = group.split(anyio.get_cancelled_exc_class())
+    first: BaseException = (rest or group).exceptions[0]
+    return stopper(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first

@@ -1,11 +1,12 @@
 """Values and errors into the record, whatever they are.
 
-What a user's node takes, gives or raises may not be writable: a list that holds itself, text with half a character, an error
-whose own `__str__` fails. That must not cost a run its result; the record then says that the value is not in it.
+What a user's node takes, gives or raises may not be writable: an iterator that can be gone through once, an object or an
+error that cannot say what it is. That must not cost a run its result; the record then says that the value is not in it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from swarmlet.engine.step import text_of
@@ -26,6 +27,10 @@ def keep_values(
     kept: dict[str, Digest | None] = {}
     problems: list[str] = []
     for name, value in values.items():
+        if isinstance(value, Iterator):
+            kept[name] = None
+            problems.append(f"{name!r} is not in the record, as writing it would use it up; give a list instead of an iterator")
+            continue
         try:
             kept[name] = recorder.keep(value, encoders.get(name, to_any_json))
         except Exception as error:  # noqa: BLE001  # a value's own methods take part in writing it
@@ -41,5 +46,8 @@ def keep_output(recorder: Recorder, value: object, encode: Encoder) -> tuple[Dig
 
 
 def fault(recorder: Recorder, error: BaseException) -> Fault:
-    """`error` as data, without its text where capture is off."""
-    return Fault(type(error).__name__, text_of(error) if recorder.capture else "")
+    """`error` as data; without its text where capture is off, or where the error cannot say it."""
+    try:
+        return recorder.fault(error)
+    except Exception:  # noqa: BLE001  # the error's own method failed, and it is being reported for something else
+        return Fault(type(error).__name__, "")

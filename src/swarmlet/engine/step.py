@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
 
-from anyio import get_cancelled_exc_class
-
 from swarmlet.errors import RunError, StepFailed
 
 if TYPE_CHECKING:
@@ -121,13 +119,3 @@ def text_of(error: BaseException) -> str:
         return str(error)
     except Exception:  # noqa: BLE001  # its own method failed, and it is being reported for something else
         return ""
-
-
-def stopper(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What to raise for what a task group gave: its first error that is no cancellation.
-
-    Failures of steps are outcomes and never get here, so it is what stops a program: `KeyboardInterrupt`, `SystemExit`.
-    """
-    _, rest = group.split(get_cancelled_exc_class())
-    first: BaseException = (rest or group).exceptions[0]
-    return stopper(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first

@@ -47,18 +47,21 @@ class _Drawing:
                 return self._plan(plan, label, depth)
             case EachShape(body, concurrency):
                 bound = f", {concurrency} at once" if concurrency else ""
-                return self._frame(f"each {label}{bound}", [("", body)], depth)
+                return self._frame(f"each {label}{bound}", [("", body)], depth)[0]
             case LoopShape(body, rounds):
-                begin, end = self._frame(f"loop {label}, at most {rounds} rounds", list(node.shape.inner()), depth)
+                drawn = self._frame(f"loop {label}, at most {rounds} rounds", list(node.shape.inner()), depth)
+                (begin, end), *otherwise = drawn
                 self._line(depth, f"{end[0]} -. again .-> {begin[0]}")
-                return begin, end
+                for last, _ in otherwise:
+                    self._line(depth, f"{end[0]} -. rounds used up .-> {last[0]}")
+                return begin, [box for _, boxes in drawn for box in boxes]
             case SwitchShape(key, arms, default):
                 return self._switch(node, key, len(arms) + bool(default), depth)
             case Leaf():
                 box = self._box(depth, label, ("[", "]") if type(node).__name__ == "Node" else ("[[", "]]"))
                 return [box], [box]
             case _:
-                return self._frame(label, list(node.shape.inner()), depth)
+                return self._frame(label, list(node.shape.inner()), depth)[0]
 
     def joined(self, start: str, begin: list[str], end: list[str], stop: str) -> list[str]:
         return [*(f"    {start} --> {box}" for box in begin), *(f"    {box} --> {stop}" for box in end)]
@@ -78,11 +81,11 @@ class _Drawing:
         results = [box for slot in sorted(set(slots(plan.output))) if slot >= first for box in ends[slot - first][1]]
         return starts or [frame], results or [frame]
 
-    def _frame(self, label: str, inner: list[tuple[str, AnyNode]], depth: int) -> Ends:
+    def _frame(self, label: str, inner: list[tuple[str, AnyNode]], depth: int) -> list[Ends]:
         self._open(depth, label)
         ends = [self.draw(node, role or node.name, depth + 1) for role, node in inner]
         self._line(depth, "end")
-        return ends[0]
+        return ends
 
     def _switch(self, node: AnyNode, key: AnyNode, arms: int, depth: int) -> Ends:
         self._open(depth, node.name)

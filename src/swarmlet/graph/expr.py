@@ -6,7 +6,7 @@ when the step is about to start. There are five kinds and no more: the data flow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -47,9 +47,23 @@ class Build:
 
     make: Callable[[Sequence[object]], object]
     parts: tuple[Expr, ...]
+    places: Mapping[object, int]
+    """Where the part that is read under a name, key or index stands among `parts`."""
 
 
 Expr: TypeAlias = Slot | Const | Field | Item | Build
+
+
+def field_of(of: Expr, name: str) -> Expr:
+    """A field of `of`: of a container that is yet to be built, the part itself, so that nothing waits for the other parts."""
+    return of.parts[of.places[name]] if isinstance(of, Build) and name in of.places else Field(of, name)
+
+
+def item_of(of: Expr, key: object) -> Expr:
+    """An element of `of`, with the same care."""
+    if isinstance(of, Build) and isinstance(key, (int, str)) and key in of.places:
+        return of.parts[of.places[key]]
+    return Item(of, key)
 
 
 def evaluate(expr: Expr, values: Sequence[object]) -> object:
@@ -89,8 +103,8 @@ def substitute(expr: Expr, replacements: Sequence[Expr]) -> Expr:
         case Const():
             return expr
         case Field(of, name):
-            return Field(substitute(of, replacements), name)
+            return field_of(substitute(of, replacements), name)
         case Item(of, key):
-            return Item(substitute(of, replacements), key)
-        case Build(make, parts):
-            return Build(make, tuple(substitute(part, replacements) for part in parts))
+            return item_of(substitute(of, replacements), key)
+        case Build(make, parts, places):
+            return Build(make, tuple(substitute(part, replacements) for part in parts), places)

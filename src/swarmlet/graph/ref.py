@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast, final, get_ar
 from typing_extensions import TypeIs
 
 from swarmlet.errors import WiringError
-from swarmlet.graph.expr import Build, Const, Expr, Field, Item
+from swarmlet.graph.expr import Build, Const, Expr, field_of, item_of
 from swarmlet.graph.source import user_line
 from swarmlet.graph.types import field_type, item_type, show
 
@@ -58,7 +58,7 @@ class Ref:
         found = field_type(self._about.type, name)
         if found is None:
             self._refuse(f"reads .{name}", f"{show(self._about.type)} declares no such field; compute it in a @node")
-        return Ref(self._about.builder, Field(self._about.expr, name), found, f"{self._about.label}.{name}")
+        return Ref(self._about.builder, field_of(self._about.expr, name), found, f"{self._about.label}.{name}")
 
     def __getitem__(self, key: object) -> Any:  # Any: as above
         if holds_refs(_bounds(key)):
@@ -66,7 +66,7 @@ class Ref:
         found = item_type(self._about.type, key)
         if found is None:
             self._refuse(f"reads [{key!r}]", f"{show(self._about.type)} has no such item; take it out in a @node")
-        return Ref(self._about.builder, Item(self._about.expr, key), found, f"{self._about.label}[{key!r}]")
+        return Ref(self._about.builder, item_of(self._about.expr, key), found, f"{self._about.label}[{key!r}]")
 
     def __iter__(self) -> Iterator[Any]:  # Any: as above
         whole = item_type(self._about.type, slice(None))
@@ -238,7 +238,20 @@ def to_expr(value: object) -> Expr:
         return about(value).expr
     if not holds_refs(value):
         return Const(value)
-    return Build(_Maker(value), tuple(to_expr(part) for part in parts_of(value)))
+    parts = tuple(to_expr(part) for part in parts_of(value))
+    return Build(_Maker(value), parts, _places(value, len(parts)))
+
+
+def _places(value: object, size: int) -> Mapping[object, int]:
+    """Under which names, keys and indexes the parts of `value` are read."""
+    kind: type = type(value)
+    if isinstance(value, Mapping):
+        return {key: index for index, key in enumerate(cast("Mapping[object, object]", value))}
+    if hasattr(kind, "__dataclass_fields__"):
+        plain = not hasattr(kind, "__post_init__")  # which may put another value in the place of a part
+        return {name: index for index, name in enumerate(_fields(cast("Any", kind)))} if plain else {}
+    indexes: dict[object, int] = {index: index % size for index in range(-size, size)}
+    return indexes | {name: index for index, name in enumerate(getattr(kind, "_fields", ()))}
 
 
 class _Maker:
