@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -15,19 +15,15 @@ def _eager_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-BACKENDS = [
-    pytest.param(("asyncio", {}), id="asyncio"),
-    *(
-        [pytest.param(("asyncio", {"loop_factory": _eager_loop}), id="asyncio-eager")]
-        if sys.version_info >= (3, 12)
-        else []
-    ),
-    pytest.param(("trio", {}), id="trio"),
-]
+Backend: TypeAlias = tuple[str, dict[str, Any]]
+
+BACKENDS: dict[str, Backend] = {"asyncio": ("asyncio", {}), "trio": ("trio", {})}
+if sys.version_info >= (3, 12):
+    BACKENDS["asyncio-eager"] = ("asyncio", {"loop_factory": _eager_loop})
 
 
-@pytest.fixture(params=BACKENDS)
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+@pytest.fixture(params=BACKENDS.values(), ids=list(BACKENDS))
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
     """The event loop of the test."""
-    backend: tuple[str, dict[str, Any]] = request.param
+    backend: Backend = request.param
     return backend

@@ -41,8 +41,8 @@ from swarmlet.swarm.swarm import Swarm as Swarm
 from swarmlet.swarm.swarm import run as run
 from swarmlet.swarm.swarm import run_sync as run_sync
 from swarmlet.trace.read import Trace as Trace
-from swarmlet.trace.run import PartialRun as PartialRun
-from swarmlet.trace.run import Run as Run
+from swarmlet.trace.result import PartialRun as PartialRun
+from swarmlet.trace.result import Run as Run
 from swarmlet.usage import Usage as Usage
 
 __all__ = [

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     # The one upward name of the ground floor, for type checkers only: a failed run hands back what it has.
-    from swarmlet.trace.run import PartialRun
+    from swarmlet.trace.result import PartialRun
 
 
 class SwarmletError(Exception):

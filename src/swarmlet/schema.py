@@ -62,18 +62,14 @@ MAX_PROPERTIES: Final = 5_000
 MAX_ENUM_VALUES: Final = 1_000
 MAX_NAME_CHARACTERS: Final = 120_000
 
-_FORMATS: Final = frozenset(
-    {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
-)
+_FORMATS: Final = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 # minLength and maxLength are not in the guide, but the API takes them (pydantic-ai #7400 tried it live).
 _KEPT: Final = frozenset(
     {"type", "pattern", "format", "minLength", "maxLength", "minItems", "maxItems"}
     | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 )
 # Constraints the API does not take. The model is told of them in words, so that it can still keep them.
-_TOLD: Final = frozenset(
-    {"uniqueItems", "minProperties", "maxProperties", "propertyNames", "contentMediaType"}
-)
+_TOLD: Final = frozenset({"uniqueItems", "minProperties", "maxProperties", "propertyNames", "contentMediaType"})
 _LOOK_AROUND: Final = re.compile(r"\(\?<?[=!]")
 _JSON_TYPES: Final[dict[type, str]] = {
     str: "string",

@@ -114,9 +114,7 @@ def test_null_stands_for_the_default_and_the_description_tells_it() -> None:
 
 
 def test_where_none_is_a_value_null_means_none() -> None:
-    def f(
-        a: int | None = 1, b: Maybe = 2, c: Annotated[str | None, "x"] = "y", d: Literal["z", None] = "z"
-    ) -> object:
+    def f(a: int | None = 1, b: Maybe = 2, c: Annotated[str | None, "x"] = "y", d: Literal["z", None] = "z") -> object:
         return a, b, c, d
 
     assert call(f, {"a": None, "b": None, "c": None, "d": None}) == (None, None, None, None)
@@ -156,9 +154,7 @@ def test_a_function_without_parameters_takes_no_text_at_all() -> None:
     assert [call(now, text) for text in ("", " ", "{}")] == ["now"] * 3
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "[]", "null", '{"a": "x"}', '{"b": 1}', "{}", '{"a": 1, "b": 2}', '{"a": null}']
-)
+@pytest.mark.parametrize("text", ["{", "[]", "null", '{"a": "x"}', '{"b": 1}', "{}", '{"a": 1, "b": 2}', '{"a": null}'])
 def test_arguments_that_do_not_fit_are_a_validation_error(text: str) -> None:
     def f(a: int) -> None: ...
 
@@ -399,6 +395,4 @@ def test_it_fits_the_request_types_of_the_sdk() -> None:
         "parameters": tool.schema,
         "strict": tool.strict,
     }
-    TypeAdapter(ChatCompletionFunctionToolParam).validate_python(
-        {"type": "function", "function": function}, strict=True
-    )
+    TypeAdapter(ChatCompletionFunctionToolParam).validate_python({"type": "function", "function": function}, strict=True)

@@ -13,7 +13,8 @@ from swarmlet import Again, Done, StepFailed, each, graph, loop, node, switch
 from swarmlet.engine.scheduler import Scheduler
 from swarmlet.engine.step import Step
 from swarmlet.errors import RoundsExhausted
-from swarmlet.graph.node import AnyNode, Leaf
+from swarmlet.graph.node import Node
+from swarmlet.graph.shape import Leaf
 from swarmlet.policy.options import Scope
 
 Choose = Callable[[int], int]
@@ -37,7 +38,7 @@ def call(step: Step) -> object:
 
 def drive(whatever: object, *args: object, choose: Choose = first) -> tuple[Scheduler, list[str]]:
     """Run `of` by hand: start all that is ready, finish one of the started, and so on. Also the paths as they started."""
-    of = cast("AnyNode", whatever)
+    of = cast("Node[..., Any]", whatever)
     scheduler = Scheduler(of, args, {}, of.name, Scope())
     running: list[Step] = []
     started: list[str] = []
@@ -82,7 +83,7 @@ def tables(draw: st.DrawFn) -> list[list[int]]:
     return [draw(st.lists(st.integers(0, index), min_size=1, max_size=4)) for index in range(size)]
 
 
-def build(table: list[list[int]]) -> AnyNode:
+def build(table: list[list[int]]) -> Node[..., Any]:
     """The graph of a table: each step sums what it reads and adds its number."""
 
     @node
@@ -199,7 +200,7 @@ def test_run_again_from_the_top_it_hands_out_the_same_steps(rows: list[list[int]
 @many
 @given(st.integers(0, 30), st.integers(1, 8), st.randoms(use_true_random=False))
 def test_a_map_never_hands_out_more_than_its_bound_and_as_much_as_it_may(size: int, bound: int, random: Any) -> None:
-    scheduler = Scheduler(cast("AnyNode", each(inc, concurrency=bound)), (range(size),), {}, "inc", Scope())
+    scheduler = Scheduler(cast("Node[..., Any]", each(inc, concurrency=bound)), (range(size),), {}, "inc", Scope())
     running: list[Step] = []
     left = size
     while not scheduler.done:

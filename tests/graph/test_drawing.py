@@ -82,7 +82,6 @@ def test_every_step_key_and_arm_is_drawn_in_the_box_of_its_combinator() -> None:
         "twice",
         "give_up",
     ):
-        label = "otherwise" if label == "give_up" else label
         assert f'"{label}"' in drawn
     assert '-- "odd" -->' in drawn
     assert "-. again .->" in drawn

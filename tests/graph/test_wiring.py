@@ -9,7 +9,7 @@ import pytest
 
 from swarmlet import Again, Done, EdgeError, GraphError, each, graph, loop, node, run_sync, switch
 from swarmlet.errors import WiringError
-from swarmlet.graph.node import AnyNode
+from swarmlet.graph.node import Node
 from tests.graph.lines import marked, refused
 
 
@@ -48,7 +48,7 @@ def untyped(target: object) -> Callable[..., Any]:
     return cast("Callable[..., Any]", target)
 
 
-def paths(of: AnyNode) -> list[str]:
+def paths(of: Node[..., Any]) -> list[str]:
     return [step.path for step in of.plan]
 
 

@@ -576,8 +576,7 @@ def test_it_fits_the_request_types_of_the_sdk() -> None:
 
 def model_of(parts: list[tuple[str, Any, bool]]) -> Any:
     definitions: dict[str, Any] = {
-        name: (type_, Field(alias=f"{name}-x", description="d") if aliased else ...)
-        for name, type_, aliased in parts
+        name: (type_, Field(alias=f"{name}-x", description="d") if aliased else ...) for name, type_, aliased in parts
     }
     return create_model("Made", **definitions)
 

@@ -14,7 +14,8 @@ from swarmlet.agents.turns import Conversation
 from swarmlet.engine.context import current
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import origin_of
-from swarmlet.graph.node import Leaf, Node, step_name
+from swarmlet.graph.node import Node, step_name
+from swarmlet.graph.shape import Leaf
 from swarmlet.graph.signature import Signature, describe, signature_of
 from swarmlet.models.base import ChatRequest, Message
 from swarmlet.models.hub import Models
@@ -133,7 +134,7 @@ def agent(
             temperature=temperature,
             seed=seed,
         )
-        signature = replace(signature_of(prompt, depth=2), returns=output)
+        signature = replace(signature_of(prompt), returns=output)
         return _make(prompt, name or prompt.__name__, signature, Options(model=model), settings)
 
     return cast("AgentDecorator[T]", decorate)

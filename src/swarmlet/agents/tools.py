@@ -19,16 +19,16 @@ from pydantic import ValidationError
 from swarmlet.agents.output import complaint
 from swarmlet.agents.signature import tool_signature
 from swarmlet.engine.context import current
-from swarmlet.engine.driver import execute
 from swarmlet.errors import GraphError, ToolError
-from swarmlet.graph.node import Leaf, Node
+from swarmlet.graph.node import Node
+from swarmlet.graph.shape import Leaf
 from swarmlet.models.base import ToolDefinition, whole_text
 from swarmlet.trace.events import Noted
 from swarmlet.trace.record import to_any_json
 
 if TYPE_CHECKING:
     from swarmlet.agents.signature import ToolSignature
-    from swarmlet.graph.node import AnyNode
+    from swarmlet.graph.shape import AnyNode
 
 OnToolError: TypeAlias = Literal["tell", "raise"]
 AnyTool: TypeAlias = "Tool | Callable[..., object]"
@@ -119,7 +119,7 @@ def as_text(value: object) -> str:
 async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, path: str) -> object:
     if isinstance(target, Node):
         step = current()
-        return await execute(cast("AnyNode", target), bound.args, bound.kwargs, path, step.scope, step.state)
+        return await step.state.execute(cast("AnyNode", target), bound.args, bound.kwargs, path, step.scope, step.state)
     call = partial(target, *bound.args, **bound.kwargs)
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
         return await cast("Coroutine[Any, Any, object]", call())  # Any: what a coroutine sends is the event loop's

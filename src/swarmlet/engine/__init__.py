@@ -2,6 +2,7 @@
 
 step        `Step` and `Outcome`: what goes through the one seam, `StepRunner`, and what comes back
 scheduler   pure: what has just finished -> what to start; tested without an event loop
+frame       `Frame`: one execution of a node that has nodes inside
 frames      one class for each shape of a node that has nodes inside
 driver      executes what the scheduler hands out, in a task group
 keep        values and errors into the record, whatever they are

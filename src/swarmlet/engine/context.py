@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast, final
 
 from swarmlet.errors import SwarmletError
 from swarmlet.log import get_logger
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from swarmlet.engine.step import StepRunner
-    from swarmlet.graph.node import AnyNode, Node
+    from swarmlet.graph.node import Node
+    from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Scope
     from swarmlet.trace.events import RunId
     from swarmlet.trace.record import Recorder
@@ -25,12 +26,30 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+class Execute(Protocol):
+    """Runs a node at a path and gives its result."""
+
+    async def __call__(
+        self,
+        node: AnyNode,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        path: str,
+        scope: Scope,
+        state: RunState,
+    ) -> object:
+        """Raises a `RunError`, or a group of them if several steps failed."""
+        ...
+
+
 @dataclass(slots=True)
 class RunState:
     """What all steps of one run share."""
 
     recorder: Recorder
     runner: StepRunner
+    execute: Execute
+    """Runs a node at a path: what `current().run` calls."""
     resources: Mapping[type, object]
     monotonic: Callable[[], float] = time.perf_counter
     reported: set[str] = field(default_factory=set[str])
@@ -94,12 +113,11 @@ class Current:
         Several may run at once, in a task group of the caller's. Raises what the node's run raises: `StepFailed` with the
         child's path.
         """
-        from swarmlet.engine.driver import execute
         from swarmlet.graph.node import check_call
 
         plain = cast("AnyNode", node)
         check_call("current().run", plain, args, kwargs)
-        value = await execute(plain, args, kwargs, self.child_path(plain.name), self.scope, self.state)
+        value = await self.state.execute(plain, args, kwargs, self.child_path(plain.name), self.scope, self.state)
         return cast("T", value)
 
     def child_path(self, name: str) -> str:

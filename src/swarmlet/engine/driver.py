@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from swarmlet.engine.scheduler import Scheduler
 from swarmlet.engine.step import Faulted, Finished, Step, together
-from swarmlet.graph.node import Leaf
+from swarmlet.graph.shape import Leaf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from swarmlet.engine.context import RunState
-    from swarmlet.graph.node import AnyNode
+    from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Scope
 
 _FAIR_SHARE = 0.005

@@ -6,12 +6,12 @@ else: no clock, no event loop, no record. That makes every interleaving testable
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast, final
 
 from typing_extensions import override
 
+from swarmlet.engine.frame import Frame, Place
 from swarmlet.engine.step import as_failure, text_of
 from swarmlet.errors import RoundsExhausted, RunError, StepFailed
 from swarmlet.graph.each import EachShape, Failed
@@ -21,54 +21,8 @@ from swarmlet.graph.plan import GraphShape
 from swarmlet.graph.switch import SwitchShape
 
 if TYPE_CHECKING:
-    from swarmlet.engine.scheduler import Scheduler
-    from swarmlet.graph.node import AnyNode, Shape
     from swarmlet.graph.plan import Plan
-    from swarmlet.policy.options import Scope
-
-
-class Frame(ABC):
-    """One execution of a node that has nodes inside. `key` tells the parent which of its children this is."""
-
-    __slots__ = ("args", "key", "kwargs", "parent", "path", "scheduler", "scope")
-
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        path: str,
-        args: Sequence[object],
-        kwargs: Mapping[str, object],
-        scope: Scope,
-        parent: Frame | None,
-        key: int,
-    ) -> None:
-        self.scheduler: Scheduler = scheduler
-        self.path: str = path
-        self.args: Sequence[object] = args
-        self.kwargs: Mapping[str, object] = kwargs
-        self.scope: Scope = scope
-        self.parent: Frame | None = parent
-        self.key: int = key
-
-    @abstractmethod
-    def begin(self) -> None:
-        """Launch what needs nothing from below."""
-
-    @abstractmethod
-    def finished(self, key: int, value: object) -> None:
-        """The child `key` has returned `value`."""
-
-    def failed(self, key: int, error: Exception) -> bool:
-        """The child `key` has failed. Whether this frame deals with it; if not, the frame fails too."""
-        return False
-
-    def complete(self, value: object) -> None:
-        """This frame's node has its result."""
-        self.scheduler.complete(self.parent, self.key, value)
-
-    def fail(self, error: Exception) -> None:
-        """This frame's node has failed."""
-        self.scheduler.fail(self.parent, self.key, error)
+    from swarmlet.graph.shape import AnyNode
 
 
 @final
@@ -77,8 +31,8 @@ class GraphFrame(Frame):
 
     __slots__ = ("left", "plan", "values", "waiting")
 
-    def __init__(self, shape: GraphShape, node: AnyNode, *place: object) -> None:
-        super().__init__(*place)  # type: ignore[arg-type]
+    def __init__(self, shape: GraphShape, node: AnyNode, place: Place) -> None:
+        super().__init__(place)
         self.plan: Plan = shape.plan
         self.values: list[object] = _inputs(node, self.args, self.kwargs)
         self.values += [None] * len(shape.plan.steps)
@@ -129,8 +83,8 @@ class EachFrame(Frame):
 
     __slots__ = ("items", "left", "results", "shape", "started")
 
-    def __init__(self, shape: EachShape, node: AnyNode, *place: object) -> None:
-        super().__init__(*place)  # type: ignore[arg-type]
+    def __init__(self, shape: EachShape, place: Place) -> None:
+        super().__init__(place)
         self.shape: EachShape = shape
         self.items: Sequence[object] = ()
         self.results: list[object] = []
@@ -192,8 +146,8 @@ class LoopFrame(Frame):
 
     __slots__ = ("round", "shape")
 
-    def __init__(self, shape: LoopShape, node: AnyNode, *place: object) -> None:
-        super().__init__(*place)  # type: ignore[arg-type]
+    def __init__(self, shape: LoopShape, place: Place) -> None:
+        super().__init__(place)
         self.shape: LoopShape = shape
         self.round: int = 0
 
@@ -241,8 +195,8 @@ class SwitchFrame(Frame):
 
     __slots__ = ("shape",)
 
-    def __init__(self, shape: SwitchShape, node: AnyNode, *place: object) -> None:
-        super().__init__(*place)  # type: ignore[arg-type]
+    def __init__(self, shape: SwitchShape, place: Place) -> None:
+        super().__init__(place)
         self.shape: SwitchShape = shape
 
     @override
@@ -282,14 +236,16 @@ def _as_failed(error: Exception, path: str) -> Failed:
     return Failed(error.path if isinstance(error, RunError) else path, type(cause).__name__, text_of(cause), error)
 
 
-_FRAMES: Mapping[type, Callable[..., Frame]] = {
-    GraphShape: GraphFrame,
-    EachShape: EachFrame,
-    LoopShape: LoopFrame,
-    SwitchShape: SwitchFrame,
-}
-
-
-def frame_for(shape: Shape) -> Callable[..., Frame]:
-    """The frame class for a shape."""
-    return _FRAMES[type(shape)]
+def open_frame(node: AnyNode, place: Place) -> Frame:
+    """The frame for an execution of `node`."""
+    match node.shape:
+        case GraphShape() as shape:
+            return GraphFrame(shape, node, place)
+        case EachShape() as shape:
+            return EachFrame(shape, place)
+        case LoopShape() as shape:
+            return LoopFrame(shape, place)
+        case SwitchShape() as shape:
+            return SwitchFrame(shape, place)
+        case shape:
+            raise AssertionError(f"this is a bug in swarmlet: no frame for {type(shape).__name__}")

@@ -15,7 +15,7 @@ from swarmlet.engine.isolate import in_context
 from swarmlet.engine.keep import fault, keep_output, keep_values
 from swarmlet.engine.step import Faulted, Finished, Outcome, Step, as_failure
 from swarmlet.errors import DeadlineExceeded
-from swarmlet.graph.node import Leaf
+from swarmlet.graph.shape import Leaf
 from swarmlet.log import get_logger
 from swarmlet.policy.retry import retried
 from swarmlet.trace.events import Noted, StepEnded, StepRetried, StepStarted

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, final
 
-from swarmlet.engine.frames import Frame, frame_for
+from swarmlet.engine.frame import Place
+from swarmlet.engine.frames import open_frame
 from swarmlet.engine.step import Step
-from swarmlet.graph.node import Leaf
+from swarmlet.graph.shape import Leaf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from swarmlet.graph.node import AnyNode
+    from swarmlet.engine.frame import Frame
+    from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Scope
 
 
@@ -95,8 +97,7 @@ class Scheduler:
         parent: Frame | None,
         key: int,
     ) -> None:
-        make = frame_for(node.shape)
-        make(node.shape, node, self, path, args, kwargs, scope, parent, key).begin()
+        open_frame(node, Place(self, path, args, kwargs, scope, parent, key)).begin()
 
     def _settle(self) -> None:
         """Tell frames of completions until nothing new is complete. A queue, so that depth never grows with rounds."""

@@ -10,8 +10,8 @@ from swarmlet.errors import RunError, StepFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from swarmlet.engine.frames import Frame
-    from swarmlet.graph.node import AnyNode
+    from swarmlet.engine.frame import Frame
+    from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Scope
 
 

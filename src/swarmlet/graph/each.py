@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, Union, cast, final, overload
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    final,
+    overload,
+)
 
 from pydantic import ConfigDict, Field
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
-from swarmlet.graph.node import AnyNode, Node, is_count
+from swarmlet.graph.node import Node, is_count
 from swarmlet.graph.source import user_line
+
+if TYPE_CHECKING:
+    from swarmlet.graph.draw import Canvas, Ends
+    from swarmlet.graph.shape import AnyNode
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -45,9 +63,11 @@ class EachShape:
     concurrency: int | None
     on_error: OnError
 
-    def inner(self) -> tuple[tuple[str, AnyNode], ...]:
-        """The mapped node."""
-        return (("", self.body),)
+    def draw(self, canvas: Canvas, label: str) -> Ends:
+        """A frame around the mapped node."""
+        bound = f", {self.concurrency} at once" if self.concurrency else ""
+        with canvas.frame(f"each {label}{bound}"):
+            return self.body.shape.draw(canvas, self.body.name)
 
 
 @overload

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from swarmlet.errors import GraphError
-from swarmlet.graph.node import AnyNode, Leaf, Node, step_name
+from swarmlet.graph.node import Node, step_name
 from swarmlet.graph.plan import GraphShape
+from swarmlet.graph.shape import Leaf
 from swarmlet.graph.signature import describe, signature_of
 from swarmlet.graph.source import definition_line, user_line
 from swarmlet.graph.wiring import compile_graph
@@ -31,7 +32,7 @@ class _Lift:
     @overload
     def __call__(self, function: Callable[P, T], /) -> Node[P, T]: ...
 
-    def __call__(self, function: Callable[..., object], /) -> AnyNode:
+    def __call__(self, function: Callable[..., object], /) -> Node[..., Any]:  # Any: as the function has it
         return _lift(function, self._name, self._thread)
 
 
@@ -49,7 +50,9 @@ def node(function: Callable[P, T], /, *, name: str | None = None, thread: bool =
 def node(*, name: str | None = None, thread: bool = False) -> _Lift: ...
 
 
-def node(function: Callable[..., object] | None = None, /, *, name: str | None = None, thread: bool = False) -> AnyNode | _Lift:
+def node(
+    function: Callable[..., object] | None = None, /, *, name: str | None = None, thread: bool = False
+) -> Node[..., Any] | _Lift:  # Any: see the overloads
     """Make a node of a function (async or sync) or of a class, such as a pydantic model.
 
     A sync function runs inline, on the event loop: it is glue. One that computes or blocks for longer than 50 ms is
@@ -61,9 +64,9 @@ def node(function: Callable[..., object] | None = None, /, *, name: str | None =
     return _lift(function, name, thread)
 
 
-def _lift(function: Callable[..., object], name: str | None, thread: bool) -> AnyNode:
+def _lift(function: Callable[..., object], name: str | None, thread: bool) -> Node[..., Any]:  # Any: as the function has it
     if isinstance(function, Node):
-        raise GraphError(f"{user_line()}: {cast('AnyNode', function).name!r} is a node already")
+        raise GraphError(f"{user_line()}: {cast('Node[..., Any]', function).name!r} is a node already")
     if not callable(function):
         raise GraphError(f"{user_line()}: @node takes a function or a class, not {function!r}")
     is_async = _either(function, inspect.iscoroutinefunction)
@@ -71,7 +74,7 @@ def _lift(function: Callable[..., object], name: str | None, thread: bool) -> An
         raise GraphError(f"{user_line()}: {describe(function)} is async: thread=True is for sync functions that block")
     if _either(function, inspect.isasyncgenfunction) or _either(function, inspect.isgeneratorfunction):
         raise GraphError(f"{user_line()}: {describe(function)} is a generator; a node returns one value: return a list")
-    lifted: AnyNode = Node(
+    lifted: Node[..., Any] = Node(  # Any: as above
         name=step_name(_name_of(function) if name is None else name),
         signature=signature_of(function),
         shape=Leaf(function, is_async, thread),

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Concatenate, Generic, Never, Union, final, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, Union, final, get_args, get_origin
 
 from typing_extensions import ParamSpec, TypeVar
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
-from swarmlet.graph.node import AnyNode, Node, is_count
+from swarmlet.graph.node import Node, is_count
 from swarmlet.graph.signature import Signature, in_common, misfits
 from swarmlet.graph.source import user_line
 from swarmlet.graph.types import fits, show
 
 # With these defaults ty flags a body that goes on with another state than it takes; without them it takes it for `Any`.
+if TYPE_CHECKING:
+    from swarmlet.graph.draw import Canvas, Ends
+    from swarmlet.graph.shape import AnyNode
+
 P = ParamSpec("P", default=...)
 S = TypeVar("S", default=Never)
 R = TypeVar("R", default=Never)
@@ -49,10 +53,16 @@ class LoopShape:
     rounds: int
     otherwise: AnyNode | None
 
-    def inner(self) -> tuple[tuple[str, AnyNode], ...]:
-        """The body, and what stands in for it when the rounds are used up."""
-        other = (("otherwise", self.otherwise),) if self.otherwise else ()
-        return (("", self.body), *other)
+    def draw(self, canvas: Canvas, label: str) -> Ends:
+        """A frame around the body, with the way back and, if there is one, the way on when the rounds are used up."""
+        with canvas.frame(f"loop {label}, at most {self.rounds} rounds"):
+            begin, end = self.body.shape.draw(canvas, self.body.name)
+            other = self.otherwise.shape.draw(canvas, self.otherwise.name) if self.otherwise else None
+        canvas.turn(end[0], begin[0], "again")
+        if other is None:
+            return begin, end
+        canvas.turn(end[0], other[0][0], "rounds used up")
+        return begin, [*end, *other[1]]
 
 
 def loop(

@@ -8,11 +8,14 @@ so the engine never hears of models. Nodes never change: `with_options` gives a 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast, final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, cast
 
 from swarmlet.errors import GraphError
+from swarmlet.graph.building import wire
+from swarmlet.graph.draw import mermaid
+from swarmlet.graph.plan import GraphShape
+from swarmlet.graph.types import show
 from swarmlet.policy.options import Options
 from swarmlet.trace.record import encoder
 
@@ -20,37 +23,13 @@ if TYPE_CHECKING:
     from typing import Self
 
     from swarmlet.graph.plan import Plan
+    from swarmlet.graph.shape import Shape
     from swarmlet.graph.signature import Signature
     from swarmlet.policy.retry import Retry
     from swarmlet.trace.record import Encoder
 
 P = ParamSpec("P")
 T_co = TypeVar("T_co", covariant=True)
-
-
-class Shape(Protocol):
-    """What the engine needs to know to execute a node. Implemented by `Leaf` and by one class a combinator."""
-
-    def inner(self) -> tuple[tuple[str, AnyNode], ...]:
-        """The nodes inside, each with its role, for checks and pictures."""
-        ...
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """One opaque callable. The engine calls it with the step's arguments."""
-
-    call: Callable[..., object]
-    is_async: bool
-    thread: bool = False
-    """A sync callable that runs in a worker thread."""
-    retries_itself: bool = False
-    """It obeys the retry policy inside (agents retry their calls), so the step as a whole is tried once."""
-
-    def inner(self) -> tuple[tuple[str, AnyNode], ...]:
-        """A leaf has nothing inside."""
-        return ()
 
 
 class Node(Generic[P, T_co]):
@@ -77,13 +56,11 @@ class Node(Generic[P, T_co]):
         self.options: Options = options or Options()
         self.named = False
         self.encode_output: Encoder = encoder(signature.returns)
-        self.encode_inputs: dict[str, Encoder] = {p.name: encoder(p.annotation) for p in signature.parameters}
+        self.encode_inputs: Mapping[str, Encoder] = {p.name: encoder(p.annotation) for p in signature.parameters}
         self.__doc__ = doc
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
         """Record a step in the graph that is being built. Raises `WiringError` where none is."""
-        from swarmlet.graph.wiring import wire
-
         result: T_co = wire(self, args, kwargs)
         return result
 
@@ -109,29 +86,20 @@ class Node(Generic[P, T_co]):
     @property
     def plan(self) -> Plan:
         """The frozen table of steps that this graph was compiled to. Only a `@graph` has one."""
-        from swarmlet.graph.plan import GraphShape
-
         if not isinstance(self.shape, GraphShape):
             raise GraphError(f"{self.name!r} is not a @graph, so it has no plan of its own")
         return self.shape.plan
 
     def to_mermaid(self) -> str:
         """The node as a Mermaid flowchart."""
-        from swarmlet.graph.draw import mermaid
-
-        return mermaid(self)
+        return mermaid(self.shape, self.name)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return {"text/vnd.mermaid": self.to_mermaid(), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
-        from swarmlet.graph.types import show
-
         takes = ", ".join(f"{p.name}: {show(p.annotation)}" for p in self.signature.parameters)
         return f"<{type(self).__name__} {self.name}({takes}) -> {show(self.signature.returns)}>"
-
-
-AnyNode = Node[..., Any]  # Any: the engine and the drawings take nodes of every signature
 
 
 def step_name(name: str) -> str:
@@ -145,7 +113,7 @@ def check_call(doing: str, node: object, args: Sequence[object], kwargs: Mapping
     """Raise `GraphError` unless `node` is a node that can be called like this."""
     if not isinstance(node, Node):
         raise GraphError(f"{doing}() takes a node, not {node!r}; make a node of a function with @node")
-    plain = cast("AnyNode", node)
+    plain = cast("Node[..., object]", node)
     try:
         plain.signature.bind(tuple(args), kwargs)
     except TypeError as error:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, final
 from swarmlet.graph.expr import Expr, evaluate, slots
 
 if TYPE_CHECKING:
-    from swarmlet.graph.node import AnyNode
+    from swarmlet.graph.draw import Canvas, Ends
+    from swarmlet.graph.shape import AnyNode
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,16 @@ class GraphShape:
 
     plan: Plan
 
-    def inner(self) -> tuple[tuple[str, AnyNode], ...]:
-        """The nodes of its steps."""
-        return tuple((step.path, step.node) for step in self.plan)
+    def draw(self, canvas: Canvas, label: str) -> Ends:
+        """A frame around the steps, with an arrow for each value that flows."""
+        first = len(self.plan.inputs)
+        begins: list[str] = []
+        with canvas.frame(label) as frame:
+            ends = [step.node.shape.draw(canvas, step.path) for step in self.plan]
+            for step, (begin, _) in zip(self.plan, ends, strict=True):
+                sources = [slot - first for slot in sorted(step.needs) if slot >= first]
+                for source in sources:
+                    canvas.edges(ends[source][1], begin)
+                begins += [] if sources else begin
+        results = [box for slot in sorted(set(slots(self.plan.output))) if slot >= first for box in ends[slot - first][1]]
+        return begins or [frame], results or [frame]

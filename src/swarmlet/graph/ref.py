@@ -23,14 +23,14 @@ from swarmlet.graph.expr import Build, Const, Expr, field_of, item_of
 from swarmlet.graph.source import user_line
 from swarmlet.graph.types import field_type, item_type, show
 
-if TYPE_CHECKING:
-    from swarmlet.graph.wiring import Builder
-
 
 class About(NamedTuple):
     """What swarmlet knows of a ref."""
 
-    builder: Builder
+    owner: object
+    """What builds the graph that the ref belongs to."""
+    graph: str
+    """That graph's name."""
     expr: Expr
     """Where its value will come from."""
     type: object
@@ -47,8 +47,8 @@ class Ref:
 
     _about: About
 
-    def __init__(self, builder: Builder, expr: Expr, type_: object, label: str) -> None:
-        object.__setattr__(self, "_about", About(builder, expr, type_, label))
+    def __init__(self, about: About) -> None:
+        object.__setattr__(self, "_about", about)
 
     # Data flow
 
@@ -58,7 +58,7 @@ class Ref:
         found = field_type(self._about.type, name)
         if found is None:
             self._refuse(f"reads .{name}", f"{show(self._about.type)} declares no such field; compute it in a @node")
-        return Ref(self._about.builder, field_of(self._about.expr, name), found, f"{self._about.label}.{name}")
+        return self._part(field_of(self._about.expr, name), found, f".{name}")
 
     def __getitem__(self, key: object) -> Any:  # Any: as above
         if holds_refs(_bounds(key)):
@@ -66,7 +66,11 @@ class Ref:
         found = item_type(self._about.type, key)
         if found is None:
             self._refuse(f"reads [{key!r}]", f"{show(self._about.type)} has no such item; take it out in a @node")
-        return Ref(self._about.builder, item_of(self._about.expr, key), found, f"{self._about.label}[{key!r}]")
+        return self._part(item_of(self._about.expr, key), found, f"[{key!r}]")
+
+    def _part(self, expr: Expr, type_: object, label: str) -> Ref:
+        known = self._about
+        return Ref(known._replace(expr=expr, type=type_, label=f"{known.label}{label}"))
 
     def __iter__(self) -> Iterator[Any]:  # Any: as above
         whole = item_type(self._about.type, slice(None))

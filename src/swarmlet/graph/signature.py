@@ -52,7 +52,7 @@ class Signature:
         return replace(self, parameters=(first, *rest), returns=returns)
 
 
-def signature_of(function: Callable[..., object], *, depth: int = 0) -> Signature:
+def signature_of(function: Callable[..., object]) -> Signature:
     """The signature of a function or class.
 
     Names that are local to where it is defined (types made inside a test, say) resolve from there. Raises `GraphError`

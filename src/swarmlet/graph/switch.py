@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar, Union, cast, final
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, Union, cast, final
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
-from swarmlet.graph.node import AnyNode, Node
+from swarmlet.graph.node import Node
 from swarmlet.graph.signature import in_common, misfits
 from swarmlet.graph.source import user_line
 from swarmlet.graph.types import members, show
+
+if TYPE_CHECKING:
+    from swarmlet.graph.draw import Canvas, Ends
+    from swarmlet.graph.shape import AnyNode
 
 P = ParamSpec("P")
 K = TypeVar("K")
@@ -27,10 +31,17 @@ class SwitchShape:
     arms: Mapping[object, AnyNode]
     default: AnyNode | None
 
-    def inner(self) -> tuple[tuple[str, AnyNode], ...]:
-        """The key and the arms."""
-        other = (("otherwise", self.default),) if self.default else ()
-        return (("key", self.key), *((_label(value), arm) for value, arm in self.arms.items()), *other)
+    def draw(self, canvas: Canvas, label: str) -> Ends:
+        """A frame around the key, as a rhomb, and the arms."""
+        arms = [(_label(value), arm) for value, arm in self.arms.items()]
+        results: list[str] = []
+        with canvas.frame(label):
+            choice = canvas.box(self.key.name, ("{", "}"))
+            for value, arm in [*arms, *([("otherwise", self.default)] if self.default else [])]:
+                begin, end = arm.shape.draw(canvas, arm.name)
+                canvas.edges([choice], begin, value)
+                results += end
+        return [choice], results
 
 
 def switch(key: Callable[P, K], arms: Mapping[K, Callable[P, T]], *, default: Callable[P, T] | None = None) -> Node[P, T]:

@@ -9,38 +9,24 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from swarmlet.errors import EdgeError, GraphError, WiringError
+from swarmlet.graph.building import here
 from swarmlet.graph.check import edge_problem, mismatches
 from swarmlet.graph.expr import Const, Expr, Slot, slots, substitute
 from swarmlet.graph.plan import GraphShape, Plan, PlannedStep
-from swarmlet.graph.ref import Ref, about, hidden_refs, holds_refs, refs_in, to_expr
+from swarmlet.graph.ref import About, Ref, about, hidden_refs, holds_refs, refs_in, to_expr
 from swarmlet.graph.signature import POSITIONAL
 from swarmlet.graph.source import definition_line, user_line
 from swarmlet.graph.types import element_type, members
 
 if TYPE_CHECKING:
-    from swarmlet.graph.node import AnyNode
+    from swarmlet.graph.shape import AnyNode
     from swarmlet.graph.signature import Signature
-
-_builder: ContextVar[Builder | None] = ContextVar("swarmlet_builder", default=None)
-
-
-def wire(node: AnyNode, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Any:  # Any: a ref passes as the value
-    """Record a call of `node` in the graph that is being built, and give the ref of its result."""
-    builder = _builder.get()
-    if builder is None:
-        raise WiringError(
-            f"{user_line()}: {node.name!r} is a node, and no graph is being built here. To run it: "
-            f"`await run({node.name}, ...)`, or `await current().run({node.name}, ...)` inside a running node. "
-            "To wire it, call it in the body of a @graph."
-        )
-    return builder.add(node, args, kwargs)
 
 
 def compile_graph(name: str, signature: Signature, body: Callable[..., object]) -> Plan:
@@ -81,7 +67,7 @@ class Builder:
         self._names: dict[str, tuple[AnyNode, int]] = {}
         self._read: set[int] = set()
         refs = [
-            Ref(self, Slot(index), parameter.annotation, parameter.name) for index, parameter in enumerate(signature.parameters)
+            self._ref(Slot(index), parameter.annotation, parameter.name) for index, parameter in enumerate(signature.parameters)
         ]
         pairs = list(zip(signature.parameters, refs, strict=True))
         self.positional: list[Ref] = [ref for parameter, ref in pairs if parameter.kind in POSITIONAL]
@@ -90,11 +76,11 @@ class Builder:
     @contextmanager
     def building(self) -> Generator[None, None, None]:
         """Make this the graph that calls of nodes are recorded in."""
-        token = _builder.set(self)
+        token = here.set(self)
         try:
             yield
         finally:
-            _builder.reset(token)
+            here.reset(token)
 
     def add(self, node: AnyNode, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Ref:
         """Record one call."""
@@ -106,7 +92,7 @@ class Builder:
         except TypeError as error:
             self.problems.append((WiringError, f"{line}: {node.name!r} is called wrongly: {error}; it is {node!r}"))
             self._read.update(slot for value in (*args, *kwargs.values()) for slot in slots(to_expr(value)))
-            return Ref(self, Const(None), node.signature.returns, name)
+            return self._ref(Const(None), node.signature.returns, name)
         self._check(node, bound, line)
         step = PlannedStep(
             name,
@@ -118,7 +104,7 @@ class Builder:
         inner = _inlined(node)
         output = self._append(step) if inner is None else self._inline(step, inner, bound)
         self.calls.append((node, line, output))
-        return Ref(self, output, node.signature.returns, name)
+        return self._ref(output, node.signature.returns, name)
 
     def finish(self, result: object) -> Plan:
         """The plan, if nothing is wrong."""
@@ -131,6 +117,9 @@ class Builder:
             problems, self.problems = self.problems, []
             raise _combined(problems)
         return Plan(self.name, self.inputs, tuple(self.steps), output)
+
+    def _ref(self, expr: Expr, type_: object, label: str) -> Ref:
+        return Ref(About(self, self.name, expr, type_, label))
 
     def _append(self, step: PlannedStep) -> Expr:
         self.steps.append(step)
@@ -161,10 +150,9 @@ class Builder:
     def _own(self, line: str, values: tuple[object, ...]) -> None:
         for value in values:
             for ref in refs_in(value):
-                owner = about(ref).builder
-                if owner is not self:
-                    problem = f"{line}: {ref!r} belongs to graph {owner.name!r}; pass it in as a parameter"
-                    raise WiringError(problem)
+                known = about(ref)
+                if known.owner is not self:
+                    raise WiringError(f"{line}: {ref!r} belongs to graph {known.graph!r}; pass it in as a parameter")
             for holder in hidden_refs(value):
                 kind = type(holder).__name__
                 raise WiringError(

@@ -19,12 +19,12 @@ from swarmlet.graph.node import check_call
 from swarmlet.policy.options import Scope
 from swarmlet.trace.events import Noted, RunEnded, RunStarted
 from swarmlet.trace.read import Trace
-from swarmlet.trace.run import PartialRun
+from swarmlet.trace.result import PartialRun
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from swarmlet.graph.node import AnyNode
+    from swarmlet.graph.shape import AnyNode
     from swarmlet.trace.record import Recorder
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class Running:
 
     async def _execute(self) -> object:
         runner = LocalRunner()
-        state = RunState(recorder=self.recorder, runner=runner, resources=self.resources)
+        state = RunState(recorder=self.recorder, runner=runner, execute=execute, resources=self.resources)
         runner.state = state
         return await execute(self.node, self.args, self.kwargs, self.node.name, Scope(), state)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from swarmlet.trace.events import Digest, Event, RunId
-    from swarmlet.trace.run import Run
+    from swarmlet.trace.result import Run
 
 T = TypeVar("T")
 

@@ -22,14 +22,15 @@ from swarmlet.swarm.running import Running
 from swarmlet.swarm.stream import Stream, StreamSink
 from swarmlet.trace.journal import JournalWriter
 from swarmlet.trace.record import Recorder
-from swarmlet.trace.run import Run
+from swarmlet.trace.result import Run
 
 if TYPE_CHECKING:
     from typing import Self
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-    from swarmlet.graph.node import AnyNode, Node
+    from swarmlet.graph.node import Node
+    from swarmlet.graph.shape import AnyNode
     from swarmlet.models.base import ChatModel
     from swarmlet.trace.events import Event
     from swarmlet.trace.record import Sink

@@ -4,7 +4,7 @@ events      the closed union of small frozen events; one file to read first
 record      the recorder that a run appends to, and the content-addressed values
 journal     the SQLite store: one writer thread, read-only readers
 read        `Trace`: the events of a run as a tree of steps
-run         `Run` and `PartialRun`: what a caller gets back
+result      `Run` and `PartialRun`: what a caller gets back
 views       the rows that terminals print
 
 Knows nothing of graphs or models. Events are data; what an agent or a scheduler means by them is not asked here.
@@ -30,8 +30,8 @@ from swarmlet.trace.read import CallRecord as CallRecord
 from swarmlet.trace.read import StepRecord as StepRecord
 from swarmlet.trace.read import ToolRecord as ToolRecord
 from swarmlet.trace.read import Trace as Trace
-from swarmlet.trace.run import PartialRun as PartialRun
-from swarmlet.trace.run import Run as Run
+from swarmlet.trace.result import PartialRun as PartialRun
+from swarmlet.trace.result import Run as Run
 
 __all__ = [
     "CallEnded",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -94,15 +95,23 @@ def call_usage(event: CallEnded) -> Usage:
     """What one attempt of a model call cost, as far as the server told."""
     if event.state != "finished" and not event.input_tokens and not event.output_tokens:
         return Usage()
-    priced = event.usd is not None
+    usd = _price(event.usd)
     return Usage(
         requests=1,
         input_tokens=event.input_tokens,
         cached_tokens=event.cached_tokens,
         output_tokens=event.output_tokens,
-        usd=Usage().usd if event.usd is None else type(Usage().usd)(event.usd),
-        unpriced_requests=0 if priced else 1,
+        usd=usd or Decimal(0),
+        unpriced_requests=1 if usd is None else 0,
     )
+
+
+def _price(text: str | None) -> Decimal | None:
+    try:
+        price = None if text is None else Decimal(text)
+    except InvalidOperation:  # a journal that somebody else has written
+        return None
+    return price if price is None or price.is_finite() else None
 
 
 def to_any_json(value: object) -> bytes:

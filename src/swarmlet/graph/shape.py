@@ -1,0 +1,57 @@
+"""What the engine and the drawings see of a node: any node, of any signature, and its shape.
+
+Shapes tell nodes apart. There are few: `Leaf` here, and one class for each combinator, in the combinator's own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, final
+
+if TYPE_CHECKING:
+    from swarmlet.graph.draw import Canvas, Ends
+    from swarmlet.graph.signature import Signature
+    from swarmlet.policy.options import Options
+    from swarmlet.trace.record import Encoder
+
+
+class Shape(Protocol):
+    """What a node is made of, as data. The engine has one frame class for each shape that has nodes inside."""
+
+    def draw(self, canvas: Canvas, label: str) -> Ends:
+        """Draw it, and give where edges arrive and leave."""
+        ...
+
+
+class AnyNode(Protocol):
+    """A node of any signature. `Node` is the class that users see; what it promises is written there."""
+
+    name: str
+    signature: Signature
+    shape: Shape
+    options: Options
+    origin: str
+    """Where it is defined: `module:qualified.name`."""
+    named: bool
+    """Whether the name was given, and is not just the function's."""
+    encode_output: Encoder
+    encode_inputs: Mapping[str, Encoder]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One opaque callable. The engine calls it with the step's arguments."""
+
+    call: Callable[..., object]
+    is_async: bool
+    thread: bool = False
+    """A sync callable that runs in a worker thread."""
+    retries_itself: bool = False
+    """It obeys the retry policy inside (agents retry their calls), so the step as a whole is tried once."""
+
+    def draw(self, canvas: Canvas, label: str) -> Ends:
+        """A box; a double one for what makes calls of its own."""
+        box = canvas.box(label, ("[[", "]]") if self.retries_itself else ("[", "]"))
+        return [box], [box]
