@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from swarmlet.log import get_logger
-from swarmlet.trace.events import CallEnded, Noted, RunEnded, RunStarted, StepEnded, StepRetried, ToolEnded
+from swarmlet.trace.events import CallEnded, Noted, RunEnded, RunStarted, StepEnded, StepRetried, StepStarted, ToolEnded
 
 if TYPE_CHECKING:
     from swarmlet.trace.events import Digest, Event, RunId
@@ -25,6 +25,8 @@ class LogSink:
                 log.error("run failed", error=event.error.type if event.error else None)
             case RunEnded():
                 log.info("run ended", state=event.state)
+            case StepStarted():
+                log.debug("step started", path=event.path, node=event.node)
             case StepEnded(state="failed"):
                 log.warning("step failed", path=event.path, error=event.error.type if event.error else None)
             case StepEnded():
