@@ -47,7 +47,8 @@ def gguf() -> Path:
 
 
 def client_of(model: LocalModel) -> AsyncOpenAI:
-    return AsyncOpenAI(base_url=model.base_url, api_key=model.api_key, max_retries=0, timeout=SECONDS)
+    """A client that tries again: llama.cpp sometimes closes an idle connection just when a request goes out on it."""
+    return AsyncOpenAI(base_url=model.base_url, api_key=model.api_key, max_retries=3, timeout=SECONDS)
 
 
 def children(parent: int | None = None) -> set[int]:
