@@ -16,12 +16,17 @@ from swarmlet.agents.agent import agent as agent
 from swarmlet.agents.tools import Tool as Tool
 from swarmlet.agents.tools import tool as tool
 from swarmlet.engine.context import current as current
+from swarmlet.errors import DeadlineExceeded as DeadlineExceeded
 from swarmlet.errors import EdgeError as EdgeError
 from swarmlet.errors import GraphError as GraphError
+from swarmlet.errors import JournalError as JournalError
 from swarmlet.errors import ModelError as ModelError
+from swarmlet.errors import RoundsExhausted as RoundsExhausted
 from swarmlet.errors import RunError as RunError
 from swarmlet.errors import StepFailed as StepFailed
 from swarmlet.errors import SwarmletError as SwarmletError
+from swarmlet.errors import ToolError as ToolError
+from swarmlet.errors import WiringError as WiringError
 from swarmlet.graph.each import Failed as Failed
 from swarmlet.graph.each import each as each
 from swarmlet.graph.lift import graph as graph
@@ -48,11 +53,13 @@ from swarmlet.usage import Usage as Usage
 __all__ = [
     "Again",
     "Agent",
+    "DeadlineExceeded",
     "Done",
     "EdgeError",
     "Failed",
     "GraphError",
     "Image",
+    "JournalError",
     "Limits",
     "Message",
     "ModelError",
@@ -61,14 +68,17 @@ __all__ = [
     "PartialRun",
     "Profile",
     "Retry",
+    "RoundsExhausted",
     "Run",
     "RunError",
     "StepFailed",
     "Swarm",
     "SwarmletError",
     "Tool",
+    "ToolError",
     "Trace",
     "Usage",
+    "WiringError",
     "agent",
     "current",
     "each",

@@ -27,6 +27,7 @@ from swarmlet import (
     run,
     run_sync,
 )
+from swarmlet.trace import StepStarted
 from swarmlet.trace.journal import Journal
 
 pytestmark = pytest.mark.anyio
@@ -286,3 +287,52 @@ async def test_the_journal_tells_how_each_run_ended(tmp_path: Path) -> None:
     assert states.pop(finished.id) == "finished"
     assert states.pop(caught.value.run.id) == "failed"
     assert list(states.values()) == ["cancelled"]
+
+
+async def test_closing_the_swarm_stops_runs_of_other_tasks_and_waits_for_them() -> None:
+    ended: list[str] = []
+    started = anyio.Event()
+
+    @node
+    async def wait(seconds: int) -> int:
+        started.set()
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            ended.append("step")
+        return seconds
+
+    async def elsewhere(swarm: Swarm) -> None:
+        with pytest.raises(SwarmletError, match="was stopped, because its swarm was closed"):
+            await swarm.run(wait, 600)
+        ended.append("run")
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            async with Swarm() as swarm:
+                group.start_soon(elsewhere, swarm)
+                await started.wait()
+            assert ended[0] == "step"
+
+
+async def test_a_stream_tells_its_trace_and_usage_also_after_it_was_left_early() -> None:
+    @node
+    def one(number: int) -> int:
+        return number
+
+    @node
+    async def never(number: int) -> int:
+        await anyio.sleep_forever()
+        return number
+
+    @graph
+    def both(number: int) -> int:
+        return never(one(number))
+
+    async with Swarm() as swarm, swarm.stream(both, 1) as stream:
+        async for event in stream:
+            if isinstance(event, StepStarted) and event.path == "both/never":
+                break
+    assert stream.trace.state == "cancelled"
+    assert stream.trace.output("both/one") == 1
+    assert stream.usage.requests == 0

@@ -34,9 +34,12 @@ LAST_FLUSH = 5
 
 @cache
 def _version() -> str:
-    from importlib.metadata import version  # takes milliseconds to import
+    from importlib.metadata import PackageNotFoundError, version  # takes milliseconds to import
 
-    return version("swarmlet")
+    try:
+        return version("swarmlet")
+    except PackageNotFoundError:  # bundled into an application without its metadata
+        return "unknown"
 
 
 @dataclass(frozen=True, slots=True)

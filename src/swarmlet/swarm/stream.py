@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar, final
 import anyio
 
 from swarmlet.errors import SwarmletError
+from swarmlet.trace.read import Trace
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from swarmlet.trace.events import Digest, Event, RunId
+    from swarmlet.trace.record import Recorder
     from swarmlet.trace.result import Run
+    from swarmlet.usage import Usage
 
 T = TypeVar("T")
 
@@ -24,8 +27,8 @@ class Stream(Generic[T]):
     Iterating raises what the run raises, after its last event.
     """
 
-    def __init__(self, run_id: RunId, events: MemoryObjectReceiveStream[Event]) -> None:
-        self.id = run_id
+    def __init__(self, recorder: Recorder, events: MemoryObjectReceiveStream[Event]) -> None:
+        self._recorder = recorder
         self._events = events
         self._result: Run[T] | None = None
         self._failure: Exception | None = None
@@ -42,6 +45,21 @@ class Stream(Generic[T]):
             if failure is not None:
                 raise failure from failure.__cause__
             raise StopAsyncIteration from None
+
+    @property
+    def id(self) -> RunId:
+        """The run's id."""
+        return self._recorder.run
+
+    @property
+    def trace(self) -> Trace:
+        """What is recorded until now: also while the run goes on, and after it has failed or was cancelled."""
+        return Trace(self._recorder.events, self._recorder.values)
+
+    @property
+    def usage(self) -> Usage:
+        """What the run has cost until now."""
+        return self.trace.usage
 
     @property
     def result(self) -> Run[T]:

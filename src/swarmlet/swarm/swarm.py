@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
 import anyio
 
 from swarmlet.engine.driver import stopper
-from swarmlet.errors import GraphError, SwarmletError
+from swarmlet.errors import GraphError, JournalError, SwarmletError
 from swarmlet.log import get_logger, somebody_listens
 from swarmlet.models.hub import DEFAULT_MODEL, Models
 from swarmlet.policy.limits import Limits
@@ -51,7 +51,8 @@ class Swarm:
     a function that opens one as an async context manager, closed in reverse order at the end. `capture=False` keeps
     prompts, inputs, outputs and error texts out of every trace.
 
-    Clients are opened when a call first needs them, and closed with the swarm.
+    Clients are opened when a call first needs them, and closed with the swarm. Runs that are still going on in other tasks
+    are stopped then.
     """
 
     def __init__(
@@ -73,6 +74,8 @@ class Swarm:
         self._stack: AsyncExitStack | None = None
         self._resources: dict[type, object] = {}
         self._journal: JournalWriter | None = None
+        self._runs: set[anyio.CancelScope] = set()
+        self._idle: anyio.Event | None = None
 
     async def __aenter__(self) -> Self:
         if self._stack is not None:
@@ -87,7 +90,17 @@ class Swarm:
     ) -> None:
         stack, self._stack = self._stack, None
         if stack is not None:
+            await self._stop_runs()
             await stack.__aexit__(kind, error, traceback)
+
+    async def _stop_runs(self) -> None:
+        """Cancel the runs that other tasks have started here, and wait until nothing of them is alive."""
+        if self._runs:
+            self._idle = anyio.Event()
+            for scope in self._runs:
+                scope.cancel("the swarm is closed")
+            with anyio.CancelScope(shield=True):
+                await self._idle.wait()
 
     async def _open(self, stack: AsyncExitStack) -> None:
         if self._journal_path is not None:
@@ -111,14 +124,15 @@ class Swarm:
     async def stream(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Stream[T], None]:
         """Run `node` and give its events as they happen, replies piece by piece; then `.output`.
 
-        Leaving the block before the end cancels the run. Raises what `run` raises.
+        Leaving the block before the end cancels the run. Raises what `run` raises. Replies are streamed so that their pieces
+        can be passed on; a reply that breaks off after its first piece is not asked for again, as words cannot be taken back.
         """
         send, receive = _event_stream()
         left: BaseException | None = None
         with send, receive:
             recorder = self._recorder(StreamSink(send))
             recorder.wants_text = True
-            stream: Stream[T] = Stream(recorder.run, receive)
+            stream: Stream[T] = Stream(recorder, receive)
 
             async def work() -> None:
                 with send:
@@ -153,16 +167,29 @@ class Swarm:
         self, recorder: Recorder, node: Node[P, T], args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Run[T]:
         running = Running(cast("AnyNode", node), args, kwargs, recorder, self._resources, self._flush)
-        output = await running.execute()
-        return Run(running.trace, cast("T", output))
+        with anyio.CancelScope() as scope:
+            self._runs.add(scope)
+            try:
+                output = await running.execute()
+            finally:
+                self._runs.discard(scope)
+                if self._idle is not None and not self._runs:
+                    self._idle.set()
+            return Run(running.trace, cast("T", output))
+        raise SwarmletError(f"run {recorder.run} was stopped, because its swarm was closed")
+
+    @property
+    def journal_error(self) -> JournalError | None:
+        """Why the journal could not be written, if it could not. Runs do not fail for that; their traces are whole."""
+        return self._journal.error if self._journal is not None else None
 
     async def _flush(self) -> None:
         """Wait until the journal has what was recorded; a journal that cannot be written does not cost the run its result."""
         if self._journal is None:
             return
         await self._journal.flush()
-        if self._journal.error is not None:
-            get_logger().error("the journal could not be written", error=str(self._journal.error))
+        if self.journal_error is not None:
+            get_logger().error("the journal could not be written", error=str(self.journal_error))
 
 
 def _event_stream() -> tuple[MemoryObjectSendStream[Event], MemoryObjectReceiveStream[Event]]:
