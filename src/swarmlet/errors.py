@@ -7,7 +7,8 @@
     ├── RunError               a run went wrong; has `.path` and `.run` (what was done and paid until then)
     │   ├── StepFailed             a step raised: its exception is `__cause__`
     │   ├── RoundsExhausted        a loop was not done after its last round
-    │   └── DeadlineExceeded       a `timeout=` ran out
+    │   ├── DeadlineExceeded       a `timeout=` ran out
+    │   └── RunStopped             the swarm was closed while the run went on
     ├── ModelError             why a model call failed; found as the cause of a StepFailed
     │   ├── NoApiKey               no key and no other endpoint was given
     │   ├── RateLimited            429: too fast; waited for and tried again first
@@ -122,6 +123,13 @@ class DeadlineExceeded(RunError):
 
     def __str__(self) -> str:
         return f"step {self.path!r} was stopped: it took longer than its timeout of {self.timeout:g} s"
+
+
+class RunStopped(RunError):
+    """The swarm was closed while the run was going on in another task."""
+
+    def __str__(self) -> str:
+        return f"run of {self.path!r} was stopped, because its swarm was closed"
 
 
 # Models and tools

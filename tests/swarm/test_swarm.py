@@ -27,6 +27,7 @@ from swarmlet import (
     run,
     run_sync,
 )
+from swarmlet.errors import RunStopped
 from swarmlet.trace import StepStarted
 from swarmlet.trace.journal import Journal
 
@@ -303,8 +304,10 @@ async def test_closing_the_swarm_stops_runs_of_other_tasks_and_waits_for_them() 
         return seconds
 
     async def elsewhere(swarm: Swarm) -> None:
-        with pytest.raises(SwarmletError, match="was stopped, because its swarm was closed"):
+        with pytest.raises(RunStopped, match="was stopped, because its swarm was closed") as caught:
             await swarm.run(wait, 600)
+        assert caught.value.run is not None
+        assert caught.value.run.trace.state == "cancelled"
         ended.append("run")
 
     with anyio.fail_after(5):
@@ -336,3 +339,23 @@ async def test_a_stream_tells_its_trace_and_usage_also_after_it_was_left_early()
     assert stream.trace.state == "cancelled"
     assert stream.trace.output("both/one") == 1
     assert stream.usage.requests == 0
+
+
+async def test_run_sync_inside_an_event_loop_says_what_to_write_instead() -> None:
+    with pytest.raises(SwarmletError, match=r"use `await run\(\.\.\.\)`"):
+        run_sync(inc, 1)
+
+
+async def test_a_step_cannot_close_the_swarm_that_it_runs_in() -> None:
+    swarm = Swarm()
+
+    @node
+    async def close(number: int) -> int:
+        await swarm.__aexit__(None, None, None)
+        return number
+
+    with anyio.fail_after(5):
+        async with swarm:
+            with pytest.raises(StepFailed, match="cannot close the swarm that it runs in"):
+                await swarm.run(close, 1)
+            assert (await swarm.run(inc, 1)).output == 2

@@ -142,6 +142,11 @@ def current() -> Current:
     return step
 
 
+def current_or_none() -> Current | None:
+    """The step that is running here, if any."""
+    return _current.get()
+
+
 def enter(step: Current) -> None:
     """Make `step` what `current()` gives in this context."""
     _current.set(step)

@@ -59,6 +59,7 @@ class Failed:
 class EachShape:
     """A map, for the engine: execute `body` for each item, `concurrency` of them at once."""
 
+    word: ClassVar[str] = "each"
     body: AnyNode
     concurrency: int | None
     on_error: OnError

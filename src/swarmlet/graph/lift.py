@@ -69,6 +69,7 @@ def _lift(function: Callable[..., object], name: str | None, thread: bool) -> No
         raise GraphError(f"{user_line()}: {cast('Node[..., Any]', function).name!r} is a node already")
     if not callable(function):
         raise GraphError(f"{user_line()}: @node takes a function or a class, not {function!r}")
+    _refuse_method(function)
     is_async = _either(function, inspect.iscoroutinefunction)
     if is_async and thread:
         raise GraphError(f"{user_line()}: {describe(function)} is async: thread=True is for sync functions that block")
@@ -83,6 +84,16 @@ def _lift(function: Callable[..., object], name: str | None, thread: bool) -> No
     )
     lifted.named = name is not None
     return lifted
+
+
+def _refuse_method(function: Callable[..., object]) -> None:
+    if inspect.isfunction(function):
+        first = next(iter(inspect.signature(function).parameters.values()), None)
+        if first is not None and first.name in ("self", "cls") and first.annotation is first.empty:
+            raise GraphError(
+                f"{definition_line(function)}: {describe(function)} is a method, and nodes are not bound to objects; "
+                "write a function, or lift the method of an object, `node(thing.method)`"
+            )
 
 
 def _either(function: Callable[..., object], is_kind: Callable[[object], bool]) -> bool:
@@ -100,6 +111,7 @@ def graph(body: Callable[P, T], /) -> Node[P, T]:
         raise GraphError(f"{definition_line(body)}: @graph {describe(body)} must be a plain function: wiring needs no await")
     if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
         raise GraphError(f"{definition_line(body)}: @graph {describe(body)} is a generator; a graph returns one value")
+    _refuse_method(body)
     signature = signature_of(body)
     name = step_name(_name_of(body))
     return Node(

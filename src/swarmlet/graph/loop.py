@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, Union, final, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Never, Union, final, get_args, get_origin
 
 from typing_extensions import ParamSpec, TypeVar
 
@@ -49,6 +49,7 @@ class Done(Generic[R_co]):
 class LoopShape:
     """A loop, for the engine: execute `body` until it is done, `rounds` times at most, then `otherwise`."""
 
+    word: ClassVar[str] = "loop"
     body: AnyNode
     rounds: int
     otherwise: AnyNode | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from swarmlet.graph.expr import Expr, evaluate, slots
 
@@ -77,6 +77,7 @@ class Plan:
 class GraphShape:
     """A graph, for the engine: execute the plan's steps, each when its inputs are ready."""
 
+    word: ClassVar[str] = ""
     plan: Plan
 
     def draw(self, canvas: Canvas, label: str) -> Ends:

@@ -14,7 +14,8 @@ from abc import ABCMeta
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast, final, get_args, get_origin
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsIndex, cast, final, get_args, get_origin
 
 from typing_extensions import TypeIs
 
@@ -53,7 +54,7 @@ class Ref:
     # Data flow
 
     def __getattr__(self, name: str) -> Any:  # Any: type checkers see the value's own type, never a Ref
-        if name.startswith("__") and name.endswith("__"):
+        if name == "_about" or (name.startswith("__") and name.endswith("__")):
             raise AttributeError(name)
         found = field_type(self._about.type, name)
         if found is None:
@@ -143,9 +144,15 @@ class Ref:
     @property  # type: ignore[misc]  # object's own can be set; nobody sets it here
     def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Asked for by `isinstance`, which would answer for the ref, not for the value."""
-        if _in_pydantic():
-            self._refuse("is given to a pydantic model", "make the model a node: build = node(Model)")
-        self._refuse("is asked for its class", "switch(...) routes by type")
+        asking = _asking_frame()
+        if not str(asking.f_globals.get("__name__", "")).startswith("pydantic"):
+            if asking.f_code.co_name in ("__init__", "__post_init__", "__new__"):
+                self._refuse("is checked while an object is built from it", "make the class a node: build = node(Class)")
+            self._refuse("is asked for its class", "switch(...) routes by type")
+        return Ref  # pydantic's own complaint is turned into one about refs when the graph's body ends
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        self._refuse("is copied", "pass the ref itself, as often as you like")
 
     def __repr__(self) -> str:
         return f"<ref {self._about.label}: {show(self._about.type)}>"
@@ -172,9 +179,12 @@ def about(ref: Ref) -> About:
     return ref._about  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the public names are the value's
 
 
-def _in_pydantic() -> bool:
+def _asking_frame() -> FrameType:
+    """Who asks for a ref's class; `isinstance` with an abstract class asks through a frame of `abc`."""
     frame = sys._getframe(2)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the only way to the asking frame
-    return str(frame.f_globals.get("__name__", "")).startswith("pydantic")
+    while frame.f_back is not None and frame.f_globals.get("__name__") in ("abc", "_py_abc", "typing", "dataclasses"):
+        frame = frame.f_back
+    return frame
 
 
 def refs_in(value: object) -> Iterator[Ref]:

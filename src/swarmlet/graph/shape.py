@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, ClassVar, Protocol, final
 
 if TYPE_CHECKING:
     from swarmlet.graph.draw import Canvas, Ends
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 class Shape(Protocol):
     """What a node is made of, as data. The engine has one frame class for each shape that has nodes inside."""
+
+    word: ClassVar[str]
+    """What users write to make one, `each` say; empty for what they write as a function."""
 
     def draw(self, canvas: Canvas, label: str) -> Ends:
         """Draw it, and give where edges arrive and leave."""
@@ -39,11 +42,17 @@ class AnyNode(Protocol):
     encode_inputs: Mapping[str, Encoder]
 
 
+def called(node: AnyNode) -> str:
+    """What messages call a node: as it was written, `each(fetch)` say."""
+    return f"{node.shape.word}({node.name})" if node.shape.word else node.name
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """One opaque callable. The engine calls it with the step's arguments."""
 
+    word: ClassVar[str] = ""
     call: Callable[..., object]
     is_async: bool
     thread: bool = False

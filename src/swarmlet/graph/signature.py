@@ -33,6 +33,11 @@ class Signature:
         """Arguments by parameter. Raises `TypeError` with Python's own words for a missing or an unknown one."""
         return self._inspect.bind(*args, **kwargs)
 
+    @cached_property
+    def positional(self) -> tuple[str, ...]:
+        """The names of those that can be given by position; `*args`, if there is one, comes next."""
+        return tuple(parameter.name for parameter in self.parameters if parameter.kind in POSITIONAL)
+
     @property
     def parameters_by_name(self) -> Mapping[str, inspect.Parameter]:
         """The parameters by name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, Union, cast, final
+from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar, Union, cast, final
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
@@ -27,6 +27,7 @@ T = TypeVar("T")
 class SwitchShape:
     """A choice, for the engine: execute `key`, then the arm for its value."""
 
+    word: ClassVar[str] = "switch"
     key: AnyNode
     arms: Mapping[object, AnyNode]
     default: AnyNode | None

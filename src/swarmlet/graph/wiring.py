@@ -20,9 +20,10 @@ from swarmlet.graph.check import edge_problem, mismatches
 from swarmlet.graph.expr import Const, Expr, Slot, slots, substitute
 from swarmlet.graph.plan import GraphShape, Plan, PlannedStep
 from swarmlet.graph.ref import About, Ref, about, hidden_refs, holds_refs, refs_in, to_expr
+from swarmlet.graph.shape import called
 from swarmlet.graph.signature import POSITIONAL
 from swarmlet.graph.source import definition_line, user_line
-from swarmlet.graph.types import element_type, members
+from swarmlet.graph.types import element_type, members, show
 
 if TYPE_CHECKING:
     from swarmlet.graph.shape import AnyNode
@@ -51,6 +52,14 @@ def compile_graph(name: str, signature: Signature, body: Callable[..., object]) 
             f"{line}: a {error.title} is built from a ref, which stands for a value that does not exist yet; "
             f"make the model a node, `build = node({error.title})`, and call that"
         ) from error
+    except Exception as error:
+        error.add_note(
+            f"while the graph {name!r} was built, at {line}: in its body, refs stand for values that do not exist yet, and can "
+            "only be passed to nodes"
+        )
+        for problem in builder.problems:
+            error.add_note(f"also wrong: {problem}")
+        raise
 
 
 class Builder:
@@ -109,7 +118,11 @@ class Builder:
     def finish(self, result: object) -> Plan:
         """The plan, if nothing is wrong."""
         self._own(self.line, (result,))
-        for found in mismatches(result, self.signature.returns):
+        nothing = result is None and not _gives_nothing(self.signature.returns)
+        if nothing:
+            wanted = show(self.signature.returns)
+            self.problems.append((EdgeError, f"{self.line}: the body returns nothing, but the graph declares {wanted}"))
+        for found in () if nothing else mismatches(result, self.signature.returns):
             self.problems.append((EdgeError, edge_problem(self.line, "the graph's declared result", found)))
         output = to_expr(result)
         self._unused(output)
@@ -170,7 +183,7 @@ class Builder:
                 values = tuple(value.values())
             for one in values:
                 for found in mismatches(one, parameter.annotation):
-                    self.problems.append((EdgeError, edge_problem(line, f"{node.name}({name}=)", found)))
+                    self.problems.append((EdgeError, edge_problem(line, f"{called(node)}({name}=)", found)))
 
     def _unused(self, output: Expr) -> None:
         """Report results that nothing reads. A node that returns nothing is run for its effect, and may stand alone."""

@@ -20,5 +20,6 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "tools"):
-            if getattr(self, name) < 1:
-                raise GraphError(f"Limits({name}=) must be at least 1, not {getattr(self, name)!r}")
+            value: object = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise GraphError(f"Limits({name}=) must be a whole number of at least 1, not {value!r}")

@@ -7,12 +7,10 @@ Options apply to the whole subtree. The nearest wins for what chooses (`model`, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import cast
 
 from swarmlet.errors import GraphError
-
-if TYPE_CHECKING:
-    from swarmlet.policy.retry import Retry
+from swarmlet.policy.retry import Retry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +25,16 @@ class Options:
     """Seconds that the node, with everything under it and all retries, may take."""
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and not self.timeout > 0:
-            raise GraphError(f"timeout= is in seconds and must be above 0, not {self.timeout!r}")
+        model, retry, timeout = cast("tuple[object, object, object]", (self.model, self.retry, self.timeout))
+        if model is not None and not (isinstance(model, str) and model):
+            raise GraphError(
+                f"model= is the name of a model, not {model!r}; a model object goes to the swarm, Swarm(models=[...]), "
+                "and is chosen by its name"
+            )
+        if retry is not None and not isinstance(retry, Retry):
+            raise GraphError(f"retry= is a Retry, such as Retry(attempts=3), not {retry!r}")
+        if timeout is not None and (not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0):
+            raise GraphError(f"timeout= is in seconds and must be above 0, not {timeout!r}")
 
     @property
     def empty(self) -> bool:

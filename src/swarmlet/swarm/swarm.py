@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
 
 import anyio
 
+from swarmlet.engine.context import current_or_none
 from swarmlet.engine.driver import stopper
-from swarmlet.errors import GraphError, JournalError, SwarmletError
+from swarmlet.errors import GraphError, JournalError, RunStopped, SwarmletError
 from swarmlet.log import get_logger, somebody_listens
 from swarmlet.models.hub import DEFAULT_MODEL, Models
 from swarmlet.policy.limits import Limits
@@ -22,7 +23,7 @@ from swarmlet.swarm.running import Running
 from swarmlet.swarm.stream import Stream, StreamSink
 from swarmlet.trace.journal import JournalWriter
 from swarmlet.trace.record import Recorder
-from swarmlet.trace.result import Run
+from swarmlet.trace.result import PartialRun, Run
 
 if TYPE_CHECKING:
     from typing import Self
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from swarmlet.graph.node import Node
     from swarmlet.graph.shape import AnyNode
     from swarmlet.models.base import ChatModel
-    from swarmlet.trace.events import Event
+    from swarmlet.trace.events import Event, RunId
     from swarmlet.trace.record import Sink
 
 P = ParamSpec("P")
@@ -65,6 +66,7 @@ class Swarm:
         resources: Mapping[Kind, object] | None = None,
         capture: bool = True,
     ) -> None:
+        _check_settings(model, models, limits)
         self._model = model
         self._given = tuple(models)
         self._journal_path = Path(journal) if journal is not None else None
@@ -74,7 +76,7 @@ class Swarm:
         self._stack: AsyncExitStack | None = None
         self._resources: dict[type, object] = {}
         self._journal: JournalWriter | None = None
-        self._runs: set[anyio.CancelScope] = set()
+        self._runs: dict[RunId, anyio.CancelScope] = {}
         self._idle: anyio.Event | None = None
 
     async def __aenter__(self) -> Self:
@@ -88,16 +90,18 @@ class Swarm:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self._stop_runs()
         stack, self._stack = self._stack, None
         if stack is not None:
-            await self._stop_runs()
             await stack.__aexit__(kind, error, traceback)
 
     async def _stop_runs(self) -> None:
         """Cancel the runs that other tasks have started here, and wait until nothing of them is alive."""
         if self._runs:
+            if (step := current_or_none()) is not None and step.run_id in self._runs:
+                raise SwarmletError(f"step {step.path!r} cannot close the swarm that it runs in")
             self._idle = anyio.Event()
-            for scope in self._runs:
+            for scope in self._runs.values():
                 scope.cancel("the swarm is closed")
             with anyio.CancelScope(shield=True):
                 await self._idle.wait()
@@ -168,15 +172,17 @@ class Swarm:
     ) -> Run[T]:
         running = Running(cast("AnyNode", node), args, kwargs, recorder, self._resources, self._flush)
         with anyio.CancelScope() as scope:
-            self._runs.add(scope)
+            self._runs[recorder.run] = scope
             try:
                 output = await running.execute()
             finally:
-                self._runs.discard(scope)
+                del self._runs[recorder.run]
                 if self._idle is not None and not self._runs:
                     self._idle.set()
             return Run(running.trace, cast("T", output))
-        raise SwarmletError(f"run {recorder.run} was stopped, because its swarm was closed")
+        stopped = RunStopped(node.name)
+        stopped.run = PartialRun(running.trace)
+        raise stopped
 
     @property
     def journal_error(self) -> JournalError | None:
@@ -190,6 +196,16 @@ class Swarm:
         await self._journal.flush()
         if self.journal_error is not None:
             get_logger().error("the journal could not be written", error=str(self.journal_error))
+
+
+def _check_settings(model: object, models: Sequence[object], limits: object) -> None:
+    for one in models:
+        if not hasattr(one, "complete"):
+            raise GraphError(f"Swarm(models=) takes model objects, such as OpenAIModel({one!r}), not {one!r}")
+    if not (isinstance(model, str) and model) and not hasattr(model, "complete"):
+        raise GraphError(f"Swarm(model=) is the name of a model or a model object, not {model!r}")
+    if limits is not None and not isinstance(limits, Limits):
+        raise GraphError(f"Swarm(limits=) takes Limits(...), not {limits!r}")
 
 
 def _event_stream() -> tuple[MemoryObjectSendStream[Event], MemoryObjectReceiveStream[Event]]:
@@ -219,4 +235,10 @@ def run_sync(node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
     async def main() -> Run[T]:
         return await run(node, *args, **kwargs)
 
-    return anyio.run(main)
+    try:
+        return anyio.run(main)
+    except RuntimeError as error:
+        if not str(error).startswith("Already running"):
+            raise
+        where = "`await run(...)`, or inside a step `await current().run(...)`"
+        raise SwarmletError(f"run_sync() cannot be called where an event loop is running: use {where}") from None

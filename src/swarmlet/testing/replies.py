@@ -240,6 +240,10 @@ class Garbage:
     status: int = 200
     content_type: str = "application/json"
 
+    def __post_init__(self) -> None:
+        if self.status < 200 or self.status in (204, 304):
+            raise ValueError(f"an answer of status {self.status} has no body, so it cannot be Garbage")
+
 
 @dataclass(frozen=True)
 class Cut:

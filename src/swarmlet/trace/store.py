@@ -127,6 +127,8 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
     """A read-only connection to the journal at `path`. Raises `JournalError`. Creates no file."""
     if not path.exists():
         raise JournalError(f"there is no journal at {str(path)!r}")
+    if not path.is_file():
+        raise JournalError(f"cannot use the journal {str(path)!r}: it is no file")
     try:
         with closing(_open_reader(path)) as connection:
             if not _is_journal(connection, path):
@@ -180,6 +182,8 @@ class WritableFile:
 
 def _refuse_foreign(path: Path) -> None:
     """Raise if there is a file that is no journal, before a lock's file is put beside it."""
+    if path.exists() and not path.is_file():
+        raise JournalError(f"cannot use the journal {str(path)!r}: it is no file")
     if path.exists():
         with suppress(sqlite3.OperationalError), closing(_connect(path, "ro")) as connection:
             _is_journal(connection, path)
