@@ -77,6 +77,11 @@ def errors_of(run: PartialRun) -> list[str | None]:
     return [event.error.type if event.error else None for event in ended(run)]
 
 
+def asked(run: PartialRun) -> list[Any]:  # Any: JSON
+    """What each attempt asked, as plain Python."""
+    return [run.trace.request(call) for step in run.trace.steps() for call in step.calls]
+
+
 def value(run: PartialRun, digest: Any) -> Any:  # Any: JSON
     """A recorded value as plain Python."""
     return run.trace.value(digest)

@@ -172,7 +172,7 @@ async def test_an_agent_whose_tools_call_models_holds_no_place_in_the_queue(scri
             assert (await swarm.run(using(sister), "go")).output == "so"
 
 
-async def test_a_plain_tool_can_run_nodes_as_children_of_the_agent(scripted_server: ScriptedServer) -> None:
+async def test_a_plain_tool_can_run_nodes_as_children_of_its_call(scripted_server: ScriptedServer) -> None:
     async def ask_sister(question: str) -> str:
         return await current().run(say, question)
 
@@ -180,7 +180,7 @@ async def test_a_plain_tool_can_run_nodes_as_children_of_the_agent(scripted_serv
 
     run = await outcome(using(ask_sister), "go")
 
-    assert run.trace.output("boss/say") == "because"
+    assert run.trace.output("boss/ask_sister/say") == "because"
 
 
 async def test_a_renamed_node_has_the_tools_name_in_its_path(scripted_server: ScriptedServer) -> None:

@@ -9,7 +9,7 @@ import pytest
 from swarmlet import Agent, GraphError, Image, Message, SwarmletError, agent, current
 from swarmlet.testing import ScriptedServer
 
-from .helpers import because, failure, outcome, sent, value
+from .helpers import asked, because, failure, outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def test_an_async_prompt_function_is_awaited_in_its_step(scripted_server: 
     run = await outcome(slow, "Ada")
 
     assert scripted_server.requests[0].messages == [{"role": "user", "content": "Greet Ada at slow."}]
-    assert value(run, sent(run)[0].request)["messages"][0]["content"] == "Greet Ada at slow."
+    assert asked(run)[0]["messages"][0]["content"] == "Greet Ada at slow."
 
 
 def test_render_of_an_async_prompt_function_says_what_to_call() -> None:

@@ -237,20 +237,21 @@ async def test_a_date_is_a_wish_relative_to_now(scripted_server: ScriptedServer)
 # The policy
 
 
-async def test_a_policy_that_names_other_errors_leaves_model_errors_alone(scripted_server: ScriptedServer) -> None:
-    scripted_server.script(Fail(500))
+async def test_a_policy_for_plain_steps_leaves_the_retries_of_model_calls_on(scripted_server: ScriptedServer) -> None:
+    scripted_server.script(RateLimit(retry_after_ms=1), Fail(500), "ok")
 
-    error = await failure(say.with_options(retry=Retry(on=KeyError, wait=wait_none())), "hi")
-
-    because(error, ModelUnavailable)
-
-
-async def test_a_policy_can_try_more_than_the_default_does(scripted_server: ScriptedServer) -> None:
-    scripted_server.script(Fail(404), "ok")
-
-    run = await outcome(say.with_options(retry=Retry(on=(RequestRejected,), wait=wait_none())), "hi")
+    run = await outcome(say.with_options(retry=Retry(on=ConnectionError, wait=wait_none())), "hi")
 
     assert run.output == "ok"
+
+
+@pytest.mark.parametrize("reply", [Quota(), Fail(404)], ids=str)
+async def test_no_policy_repeats_a_call_that_waiting_does_not_cure(scripted_server: ScriptedServer, reply: Fail) -> None:
+    scripted_server.script(reply)
+
+    await failure(say.with_options(retry=Retry(on=Exception, wait=wait_none())), "hi")
+
+    assert len(scripted_server.requests) == 1
 
 
 async def test_the_nearest_policy_wins(scripted_server: ScriptedServer) -> None:

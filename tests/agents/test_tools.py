@@ -80,7 +80,7 @@ async def test_a_sync_tool_runs_in_a_worker_thread_and_knows_its_step(scripted_s
 
     ((thread, path),) = seen
     assert thread != threading.get_ident()
-    assert path == "work"
+    assert path == "work/where", "the call of the tool, not only its agent"
 
 
 async def test_the_tools_of_one_turn_run_side_by_side_and_answer_in_order(scripted_server: ScriptedServer) -> None:

@@ -107,7 +107,7 @@ async def test_a_body_that_cannot_be_unpacked_is_a_lost_connection(scripted_serv
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(204, ReplyMalformed), (299, ReplyMalformed), (301, ModelError), (418, ModelError), (599, ModelUnavailable)],
+    [(202, ReplyMalformed), (299, ReplyMalformed), (301, ModelError), (418, ModelError), (599, ModelUnavailable)],
 )
 async def test_odd_statuses_are_model_errors(scripted_server: ScriptedServer, status: int, kind: type[ModelError]) -> None:
     scripted_server.script(Garbage("", status=status))

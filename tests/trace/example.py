@@ -32,7 +32,7 @@ class Player:
     def __init__(self, recorder: Recorder, name: str, **inputs: object) -> None:
         self.recorder = recorder
         self.at = 1_700_000_000.0
-        digests = recorder.keep_all(inputs, {})
+        digests = {name: recorder.keep(value, to_any_json) for name, value in inputs.items()}
         recorder.emit(RunStarted(at=self.at, run=recorder.run, name=name, node=f"app:{name}", inputs=digests, version="0.1"))
 
     def tick(self, seconds: float = 1.0) -> float:
@@ -41,7 +41,7 @@ class Player:
 
     def begin(self, path: str, **inputs: object) -> None:
         node = f"app:{path.rpartition('/')[2]}"
-        digests = self.recorder.keep_all(inputs, {})
+        digests = {name: self.recorder.keep(value, to_any_json) for name, value in inputs.items()}
         self.recorder.emit(StepStarted(at=self.tick(), path=path, node=node, inputs=digests, waited=0.25))
 
     def finish(self, path: str, output: object) -> None:

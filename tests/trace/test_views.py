@@ -114,7 +114,7 @@ def test_data_is_json_and_agrees_with_the_trace(run: str) -> None:
 
 def test_a_steps_data_with_contents_has_all_that_was_recorded() -> None:
     trace = trace_of("0001-solve")
-    data = json.loads(json.dumps(step_data(trace.step("solve/write"), trace.value)))
+    data = json.loads(json.dumps(step_data(trace.step("solve/write"), trace)))
     assert data["inputs"] == {"task": {"text": "Add two numbers"}}
     assert data["output"] == {"source": "def add(a, b):\n    return a + b"}
     assert [call["state"] for call in data["calls"]] == ["failed", "finished", "finished"]
@@ -131,7 +131,7 @@ def test_without_capture_there_are_no_texts() -> None:
     RUNS["0002-fail"](recorder)
     trace = Trace(recorder.events, recorder.values)
     assert column(step_table(trace), "notes") == ["ModelUnavailable"]
-    assert "red" not in json.dumps([trace_data(trace), step_data(trace.root, trace.value)])
+    assert "red" not in json.dumps([trace_data(trace), step_data(trace.root, trace)])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from swarmlet.agents.output import Output, output_of
 from swarmlet.agents.prompt import Prompt, to_messages
@@ -17,6 +17,7 @@ from swarmlet.graph.lift import origin_of
 from swarmlet.graph.node import Node, step_name
 from swarmlet.graph.shape import Leaf
 from swarmlet.graph.signature import Signature, describe, signature_of
+from swarmlet.graph.source import user_line
 from swarmlet.models.base import ChatRequest, Message
 from swarmlet.models.hub import Models
 from swarmlet.policy.options import Options
@@ -111,13 +112,8 @@ def agent(
 
     Raises `GraphError` for an output type or a tool that the API would refuse.
     """
-    for setting, value, least in (
-        ("max_turns", max_turns, 1),
-        ("max_tokens", max_tokens, 1),
-        ("repairs", repairs, 0),
-    ):
-        if value < least:
-            raise GraphError(f"agent({setting}=) must be at least {least}, not {value!r}")
+    _check_output(output)
+    _check_numbers(max_turns=max_turns, max_tokens=max_tokens, repairs=repairs, temperature=temperature)
     shape = output_of(output)
     known = tools_of(tools)
 
@@ -138,6 +134,23 @@ def agent(
         return _make(prompt, name or prompt.__name__, signature, Options(model=model), settings)
 
     return cast("AgentDecorator[T]", decorate)
+
+
+def _check_output(output: object) -> None:
+    line = user_line()
+    if inspect.isroutine(output):
+        raise GraphError(f"{line}: @agent needs the type that comes back: write `@agent(str)`, or a model's class")
+    if isinstance(output, str | ForwardRef):
+        raise GraphError(f"{line}: agent({output!r}) names a type as text; pass the type itself")
+
+
+def _check_numbers(*, repairs: object, temperature: object, **counts: object) -> None:
+    for setting, value in {**counts, "repairs": repairs}.items():
+        least = 0 if setting == "repairs" else 1
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise GraphError(f"{user_line()}: agent({setting}=) must be a whole number of at least {least}, not {value!r}")
+    if temperature is not None and not isinstance(temperature, int | float):
+        raise GraphError(f"{user_line()}: agent(temperature=) must be a number, not {temperature!r}")
 
 
 def _make(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from swarmlet.engine.local import time_left
-from swarmlet.errors import ModelError
-from swarmlet.policy.retry import Retry, retried
+from swarmlet.errors import ModelError, ModelUnavailable, ReplyMalformed
+from swarmlet.policy.retry import Retry, retried, transient
 from swarmlet.trace.events import CallEnded, CallStarted, TextDelta
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Call:
     model: ChatModel
     request: ChatRequest
     turn: int
-    encode_request: Encoder
+    asked: Digest | None
+    messages: tuple[Digest | None, ...]
     encode_reply: Encoder
     attempt: int = 0
     sent: bool = False
@@ -41,11 +42,11 @@ class Call:
     async def complete(self) -> ChatReply:
         """The reply. Raises the `ModelError` of the last attempt."""
         policy = self.step.scope.retry or DEFAULT_RETRY
-        request = self.step.recorder.keep(self.request, self.encode_request)
         try:
             reply = await retried(
-                lambda number: self._attempt(number, request),
+                self._attempt,
                 policy,
+                applies=transient,
                 sleep=anyio.sleep,
                 remaining=time_left,
                 on_retry=lambda _, error, wait: self._failed(error, wait),
@@ -59,7 +60,7 @@ class Call:
         self._finished(reply)
         return reply
 
-    async def _attempt(self, number: int, request: Digest | None) -> ChatReply:
+    async def _attempt(self, number: int) -> ChatReply:
         self.attempt = number
         self.sent = False
 
@@ -72,7 +73,8 @@ class Call:
                 turn=self.turn,
                 attempt=number,
                 model=self.model.name,
-                request=request,
+                request=self.asked,
+                messages=self.messages,
                 waited=waited,
             )
             recorder.emit(event)
@@ -129,9 +131,18 @@ class Call:
                 turn=self.turn,
                 attempt=self.attempt,
                 state=state,
+                unknown_cost=error is None or _may_have_cost(error),
                 error=recorder.fault(error) if error is not None else None,
                 retry_in=wait,
                 request_id=error.request_id if isinstance(error, ModelError) else None,
             )
         )
         self.sent = False
+
+
+def _may_have_cost(error: BaseException) -> bool:
+    """Whether a model may have worked before this error came. A refusal is free; after a lost connection nobody knows."""
+    if not isinstance(error, ModelError):
+        return True
+    refused = error.status is not None and 400 <= error.status < 500
+    return isinstance(error, ModelUnavailable | ReplyMalformed) and not refused

@@ -7,15 +7,18 @@ from typing import TypeVar, cast
 
 import anyio
 
+from swarmlet.engine.driver import stopper
+
 T = TypeVar("T")
 
 
 async def all_of(calls: Sequence[Callable[[], Awaitable[T]]], *, at_once: int) -> list[T]:
-    """The results in the order of `calls`. The first failure stops the others and is raised as it is."""
+    """The results in the order of `calls`. The first failure stops the others and is raised as it is, as is a stop."""
     if len(calls) == 1:
         return [await calls[0]()]
     results: list[T | None] = [None] * len(calls)
     failures: list[Exception] = []
+    stopped: BaseException | None = None
     waiting = iter(range(len(calls)))
 
     async def worker(scope: anyio.CancelScope) -> None:
@@ -27,9 +30,14 @@ async def all_of(calls: Sequence[Callable[[], Awaitable[T]]], *, at_once: int) -
                 scope.cancel()
                 return
 
-    async with anyio.create_task_group() as group:
-        for _ in range(min(at_once, len(calls))):
-            group.start_soon(worker, group.cancel_scope)
+    try:
+        async with anyio.create_task_group() as group:
+            for _ in range(min(at_once, len(calls))):
+                group.start_soon(worker, group.cancel_scope)
+    except BaseExceptionGroup as error:
+        stopped = stopper(error)
+    if stopped is not None:
+        raise stopped
     if failures:
         raise failures[0]
     return cast("list[T]", results)

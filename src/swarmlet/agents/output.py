@@ -6,6 +6,7 @@ cannot say everything (a pattern in a validator, a sum that must match). What do
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from swarmlet.schema import OutputSchema
 
 T = TypeVar("T")
+
+_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,14 @@ class Output(Generic[T]):
         return ReplyFormat(self.schema.name, self.schema.schema, self.schema.strict)
 
     def parse(self, text: str) -> T:
-        """The value. Raises pydantic's `ValidationError` if the text does not fit."""
-        return cast("T", text) if self.schema is None else self.schema.parse(text)
+        """The value. Raises pydantic's `ValidationError` if the text does not fit.
+
+        JSON in a Markdown fence is taken out of it: small models write that where a server does not force the schema.
+        """
+        if self.schema is None:
+            return cast("T", text)
+        fenced = _FENCE.match(text)
+        return self.schema.parse(fenced[1] if fenced else text)
 
 
 def output_of(type_: TypeForm[T]) -> Output[T]:

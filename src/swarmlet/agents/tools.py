@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -18,16 +19,20 @@ from pydantic import ValidationError
 
 from swarmlet.agents.output import complaint
 from swarmlet.agents.signature import tool_signature
-from swarmlet.engine.context import current
+from swarmlet.engine.context import current, enter
+from swarmlet.engine.isolate import in_context
 from swarmlet.errors import GraphError, ToolError
 from swarmlet.graph.node import Node
 from swarmlet.graph.shape import Leaf
 from swarmlet.models.base import ToolDefinition, whole_text
 from swarmlet.trace.events import Noted
-from swarmlet.trace.record import to_any_json
+from swarmlet.trace.record import text_of, to_any_json
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from swarmlet.agents.signature import ToolSignature
+    from swarmlet.engine.context import Current
     from swarmlet.graph.shape import AnyNode
 
 OnToolError: TypeAlias = Literal["tell", "raise"]
@@ -55,10 +60,10 @@ class Tool:
         signature = self.signature
         return ToolDefinition(signature.name, signature.description, signature.schema, signature.strict)
 
-    async def call(self, arguments: str, path: str) -> str:
+    async def call(self, arguments: str, step: Current) -> str:
         """Call it with arguments as the model wrote them; the text is what the model is told.
 
-        `path` is the step path for a node. Raises `ToolError` with a text for the model, and the cause.
+        `step` is what `current()` gives inside, one for each call. Raises `ToolError` with a text for the model, and the cause.
         """
         try:
             bound = self.signature.bind(arguments)
@@ -68,7 +73,7 @@ class Tool:
             raise ToolError(f"the arguments cannot be read: {_reason(error)}") from error
         with anyio.move_on_after(self.timeout) as scope:
             try:
-                return as_text(await _invoke(self.target, bound, path))
+                return as_text(await _invoke(self.target, bound, step))
             except Exception as error:
                 raise ToolError(_reason(error)) from error
         if scope.cancelled_caught:
@@ -88,9 +93,10 @@ def tool(
     """A function or a node as a tool, with settings.
 
     Parameters come from its type hints, descriptions from its docstring. An async function runs on the event loop, a sync
-    one in a worker thread; a node or a graph runs as a step below the agent's. `timeout` is in seconds. `on_error="tell"`
-    gives errors to the model as the tool's result, `"raise"` fails the agent. Raises `GraphError` for a signature that the
-    API would refuse.
+    one in a worker thread; a node or a graph runs as a step below the agent's. Inside, `current()` names this one call of
+    the tool, so `current().idempotency_key` differs from call to call and what `current().run` starts lies below it; context
+    variables that one call sets are not seen by another. `timeout` is in seconds. `on_error="tell"` gives errors to the
+    model as the tool's result, `"raise"` fails the agent. Raises `GraphError` for a signature that the API would refuse.
     """
     if timeout is not None and not timeout > 0:
         raise GraphError(f"tool(timeout=) is in seconds and must be above 0, not {timeout!r}")
@@ -116,22 +122,27 @@ def as_text(value: object) -> str:
     return whole_text(value) if isinstance(value, str) else to_any_json(value).decode()
 
 
-async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, path: str) -> object:
+async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, step: Current) -> object:
     if isinstance(target, Node):
-        step = current()
-        return await step.state.execute(cast("AnyNode", target), bound.args, bound.kwargs, path, step.scope, step.state)
+        return await step.state.execute(cast("AnyNode", target), bound.args, bound.kwargs, step.path, step.scope, step.state)
+    context = copy_context()
+    context.run(enter, step)
     call = partial(target, *bound.args, **bound.kwargs)
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
-        return await cast("Coroutine[Any, Any, object]", call())  # Any: what a coroutine sends is the event loop's
-    result = await _in_thread(call)
+        made = cast("Coroutine[Any, Any, object]", context.run(call))  # Any: what a coroutine sends is the event loop's
+        return await in_context(context, made)
+    result = await _in_thread(call, context)
     if inspect.iscoroutine(result):  # a sync wrapper round an async function
-        return await cast("Coroutine[Any, Any, object]", result)  # Any: as above
+        return await in_context(context, cast("Coroutine[Any, Any, object]", result))  # Any: as above
     return result
 
 
-async def _in_thread(call: partial[object]) -> object:
+async def _in_thread(call: partial[object], context: Context) -> object:
+    def boxed() -> tuple[object]:  # trio refuses a bare coroutine
+        return (context.run(call),)
+
     try:
-        (result,) = await anyio.to_thread.run_sync(lambda: (call(),), abandon_on_cancel=True)  # trio refuses a bare coroutine
+        (result,) = await anyio.to_thread.run_sync(boxed, abandon_on_cancel=True)
     except anyio.get_cancelled_exc_class():
         step = current()
         name = getattr(call.func, "__name__", repr(call.func))
@@ -156,4 +167,4 @@ def _facade(node: AnyNode) -> Callable[..., object]:
 
 def _reason(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    return whole_text(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
+    return whole_text(": ".join(filter(None, (type(cause).__name__, text_of(cause)))))

@@ -5,7 +5,8 @@ Every reply is one turn, and `max_turns` bounds them. Nothing is shared between 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from swarmlet.agents.call import Call
 from swarmlet.agents.fanout import all_of
 from swarmlet.agents.output import complaint
+from swarmlet.engine.context import Current
 from swarmlet.errors import (
     ContentFiltered,
     OutputInvalid,
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
 
     from swarmlet.agents.output import Output
     from swarmlet.agents.tools import Tool
-    from swarmlet.engine.context import Current
     from swarmlet.models.base import ChatModel
     from swarmlet.models.hub import Models
+    from swarmlet.trace.events import Digest, State
 
 T = TypeVar("T")
 
 _encode_request = encoder(ChatRequest)
+_encode_message = encoder(Message)
 _encode_reply = encoder(ChatReply)
 
 
@@ -52,11 +55,15 @@ class Conversation(Generic[T]):
     output: Output[T]
     max_turns: int
     repairs: int
+    kept: list[Digest | None] = field(default_factory=list["Digest | None"])
+    """The record of the messages so far: each is kept once, however many turns repeat it."""
 
     async def run(self) -> T:
         """The agent's result. Raises a `ModelError` or, if a tool was told to raise, a `ToolError`."""
+        asked = self.step.recorder.keep(replace(self.request, messages=()), _encode_request)
         for turn in range(1, self.max_turns + 1):
-            call = Call(self.step, self.models, self.model, self.request, turn, _encode_request, _encode_reply)
+            messages = self._keep_messages()
+            call = Call(self.step, self.models, self.model, self.request, turn, asked, messages, _encode_reply)
             reply = await call.complete()
             self._check(reply)
             last = turn == self.max_turns
@@ -68,6 +75,11 @@ class Conversation(Generic[T]):
             elif not last:  # else nobody would hear what the tools give
                 await self._use_tools(reply, turn)
         raise TurnsExhausted(f"the agent still called tools in the last of its max_turns={self.max_turns} turns")
+
+    def _keep_messages(self) -> tuple[Digest | None, ...]:
+        new = self.request.messages[len(self.kept) :]
+        self.kept += [self.step.recorder.keep(message, _encode_message) for message in new]
+        return tuple(self.kept)
 
     def _check(self, reply: ChatReply) -> None:
         """Raise for a reply that is no answer."""
@@ -93,17 +105,17 @@ class Conversation(Generic[T]):
         )
 
     async def _use_tools(self, reply: ChatReply, turn: int) -> None:
-        """Run the tools of one turn side by side; their results go back in the order of the calls."""
+        """Run the tools of one turn side by side, each under a step of its own; results go back in the order of the calls."""
         calls = _distinct(reply.tool_calls)
-        paths = [self.step.child_path(call.name) if call.name in self.tools else "" for call in calls]
-        results = await all_of(
-            [lambda c=call, p=path: self._use(c, p, turn) for call, path in zip(calls, paths, strict=True)],  # type: ignore[misc]
-            at_once=self.models.limits.tools,
-        )
+        uses = [partial(self._use, call, turn, self._step_of(call)) for call in calls]
+        results = await all_of(uses, at_once=self.models.limits.tools)
         answers = [Message.tool(call.id, text) for call, text in zip(calls, results, strict=True)]
         self._extend(Message.assistant(reply.text, calls), *answers)
 
-    async def _use(self, call: ToolCall, path: str, turn: int) -> str:
+    def _step_of(self, call: ToolCall) -> Current:
+        return Current(self.step.state, self.step.child_path(call.name), self.step.scope)
+
+    async def _use(self, call: ToolCall, turn: int, step: Current) -> str:
         """Run one tool, and record it. What the model is to be told of an error is the result."""
         recorder = self.step.recorder
         arguments = recorder.keep(call.arguments, to_any_json)
@@ -119,18 +131,21 @@ class Conversation(Generic[T]):
         )
         error: ToolError | None = None
         try:
-            text = await self._find(call.name).call(call.arguments, path)
+            text = await self._find(call.name).call(call.arguments, step)
         except ToolError as failure:
             error, text = failure, f"Error: {failure}"
-        except BaseException:
-            self._ended(call, turn, "", None, cancelled=True)
+        except Exception as failure:
+            self._ended(call, turn, "failed", None, failure)
             raise
-        self._ended(call, turn, text, error)
+        except BaseException:
+            self._ended(call, turn, "cancelled", None, None)
+            raise
+        self._ended(call, turn, "failed" if error else "finished", text, error)
         if error is not None and call.name in self.tools and self.tools[call.name].on_error == "raise":
             raise ToolError(f"tool {call.name!r} failed: {error}") from (error.__cause__ or error)
         return text
 
-    def _ended(self, call: ToolCall, turn: int, text: str, error: ToolError | None, *, cancelled: bool = False) -> None:
+    def _ended(self, call: ToolCall, turn: int, state: State, text: str | None, error: Exception | None) -> None:
         recorder = self.step.recorder
         recorder.emit(
             ToolEnded(
@@ -139,8 +154,8 @@ class Conversation(Generic[T]):
                 turn=turn,
                 id=call.id,
                 tool=call.name,
-                state="cancelled" if cancelled else "failed" if error else "finished",
-                result=None if cancelled else recorder.keep(text, to_any_json),
+                state=state,
+                result=None if text is None else recorder.keep(text, to_any_json),
                 error=recorder.fault(error) if error else None,
             )
         )

@@ -70,8 +70,8 @@ def _heading(trace: Trace) -> Iterator[str]:
 
 
 def _cost(usage: Usage) -> str:
-    if not usage.requests:
-        return "no tokens"
+    if not usage.total_tokens:
+        return "cost not known" if usage.unpriced_requests else "no tokens"
     return f"{usage.input_tokens:,} tokens in ({usage.cached_tokens:,} cached), {usage.output_tokens:,} out, {money(usage)} USD"
 
 
@@ -80,7 +80,7 @@ def _cost(usage: Usage) -> str:
 
 def _show_step(trace: Trace, step: StepRecord, *, as_json: bool) -> None:
     if as_json:
-        print_json(step_data(step, trace.value) | _run_contents(trace, step))
+        print_json(step_data(step, trace) | _run_contents(trace, step))
         return
     for text in _step_lines(trace, step):
         print(text)
@@ -99,7 +99,7 @@ def _step_lines(trace: Trace, step: StepRecord) -> Iterator[str]:
     waited = f", after waiting {duration(step.started.waited)}" if step.started and step.started.waited else ""
     yield f"step {line(step.path)}{node}"
     yield f"{step.state}, {duration(step.seconds) or 'not ended'}{waited}, {_cost(step.usage)}"
-    contents = cast("dict[str, JsonValue]", step_data(step, trace.value) | _run_contents(trace, step))
+    contents = cast("dict[str, JsonValue]", step_data(step, trace) | _run_contents(trace, step))
     yield from _section("inputs", _captured(contents["inputs"], step.started or trace.started))
     for retry in step.retries:
         yield f"attempt {retry.attempt} failed, next in {duration(retry.wait)}: {line(fault_text(retry.error))}"
@@ -127,7 +127,7 @@ def _work(trace: Trace, step: StepRecord) -> Iterator[str]:
         if isinstance(record, ToolRecord):
             yield from _tool_lines(trace, record)
         else:
-            request = _without_nothing(_value(trace, record.started.request))
+            request = _without_nothing(cast("JsonValue", trace.request(record)))
             yield from _call_lines(trace, record, _beyond(before, request))
             before = request
 

@@ -6,7 +6,6 @@ worker first, so there are never more tasks than steps that really wait, and a c
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, cast, final
 
 import anyio
@@ -76,7 +75,7 @@ class _Driver:
         self._yielded = self._now()
 
     async def run(self) -> None:
-        self._stamp(len(self._scheduler.ready))
+        self._scheduler.moment.at = self._now()
         stopped: BaseException | None = None
         try:
             async with anyio.create_task_group() as group:
@@ -98,21 +97,14 @@ class _Driver:
                 self._spare = True
                 group.start_soon(self._spare_work, group)
             outcome = await self._runner.run(step)
-            before = len(scheduler.ready)
             if isinstance(outcome, Finished):
                 scheduler.step_finished(step, outcome.value)
             else:
                 scheduler.step_failed(step, outcome.error)
             if scheduler.failures:
                 group.cancel_scope.cancel("a step failed")
-            self._stamp(len(scheduler.ready) - before)
+            scheduler.moment.at = self._now()
             await self._be_fair()
-
-    def _stamp(self, new: int) -> None:
-        """Note when the last `new` steps of the queue became ready, so that their wait can be told."""
-        now = self._now()
-        for step in islice(reversed(self._scheduler.ready), new):
-            step.ready_at = now
 
     async def _be_fair(self) -> None:
         if self._now() - self._yielded > _FAIR_SHARE:

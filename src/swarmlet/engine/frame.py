@@ -5,15 +5,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, final
 
 if TYPE_CHECKING:
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Scope
 
 
+@final
+class Moment:
+    """A time that is not known yet: the scheduler says what became ready together, its driver says when."""
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+
+
 class Launcher(Protocol):
     """What frames ask of their scheduler. `frame=None` is the whole."""
+
+    moment: Moment
+    """Now: when that became ready which is launched now."""
 
     def launch(
         self,
@@ -26,8 +39,9 @@ class Launcher(Protocol):
         key: int,
         *,
         apart: bool = False,
+        since: Moment | None = None,
     ) -> None:
-        """Start `node` as child `key` of `frame`."""
+        """Start `node` as child `key` of `frame`. Its inputs have been there `since` then, if not since now."""
         ...
 
     def complete(self, frame: Frame | None, key: int, value: object) -> None:

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, cast, final
 from typing_extensions import override
 
 from swarmlet.engine.frame import Frame, Place
-from swarmlet.engine.step import as_failure, text_of
+from swarmlet.engine.step import as_failure
 from swarmlet.errors import RoundsExhausted, RunError, StepFailed
 from swarmlet.graph.each import EachShape, Failed
 from swarmlet.graph.expr import evaluate
 from swarmlet.graph.loop import Again, Done, LoopShape
 from swarmlet.graph.plan import GraphShape
 from swarmlet.graph.switch import SwitchShape
+from swarmlet.trace.record import text_of
 
 if TYPE_CHECKING:
+    from swarmlet.engine.frame import Moment
     from swarmlet.graph.plan import Plan
     from swarmlet.graph.shape import AnyNode
 
@@ -69,23 +71,19 @@ class GraphFrame(Frame):
             self.scheduler.launch(row.node, args, kwargs, path, self.scope, self, index)
 
     def _finish(self) -> None:
-        try:
-            value = evaluate(self.plan.output, self.values)
-        except Exception as error:  # noqa: BLE001  # as above
-            self.fail(as_failure(self.path, error))
-        else:
-            self.complete(value)
+        self.complete(evaluate(self.plan.output, self.values))
 
 
 @final
 class EachFrame(Frame):
     """A map: as many items at once as the bound allows, results in the order of the items."""
 
-    __slots__ = ("items", "left", "results", "shape", "started")
+    __slots__ = ("items", "left", "results", "shape", "since", "started")
 
     def __init__(self, shape: EachShape, place: Place) -> None:
         super().__init__(place)
         self.shape: EachShape = shape
+        self.since: Moment = place.scheduler.moment
         self.items: Sequence[object] = ()
         self.results: list[object] = []
         self.started: int = 0
@@ -93,11 +91,7 @@ class EachFrame(Frame):
 
     @override
     def begin(self) -> None:
-        try:
-            self.items = list(cast("Iterable[object]", self.args[0]))
-        except Exception as error:  # noqa: BLE001  # no collection, or one that fails when it is gone through
-            self.fail(as_failure(self.path, error))
-            return
+        self.items = list(cast("Iterable[object]", self.args[0]))
         self.results = [None] * len(self.items)
         self.left = len(self.items)
         if not self.left:
@@ -134,6 +128,7 @@ class EachFrame(Frame):
             self,
             index,
             apart=self.shape.on_error != "raise",
+            since=self.since,
         )
 
 
@@ -208,13 +203,11 @@ class SwitchFrame(Frame):
         if key == 1:
             self.complete(value)
             return
-        try:
-            arm = self.shape.arms.get(value, self.shape.default)
-        except TypeError:  # an unhashable value has no arm
-            arm = self.shape.default
+        arms = (arm for known, arm in self.shape.arms.items() if isinstance(value, type(known)) and value == known)
+        arm = next(arms, self.shape.default)
         if arm is None:
-            reason = f"the key gave {value!r}, which has no arm"
-            self.fail(StepFailed(self.path, reason))
+            given = text_of(value, repr) or f"a {type(value).__name__} without a repr"
+            self.fail(StepFailed(self.path, f"the key gave {given}, which has no arm"))
         else:
             self._launch(arm, arm.name if arm.name != self.shape.key.name else f"{arm.name}~2", 1)
 

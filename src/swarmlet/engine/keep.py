@@ -1,53 +1,95 @@
-"""Values and errors into the record, whatever they are.
+"""Values into the record, whatever they are.
 
-What a user's node takes, gives or raises may not be writable: an iterator that can be gone through once, an object or an
-error that cannot say what it is. That must not cost a run its result; the record then says that the value is not in it.
+What a user's node takes or gives may not be writable: an iterator that can be gone through once, an object that cannot say
+what it is. That must not cost a run its result; the record then says that the value is not in it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from swarmlet.engine.step import text_of
-from swarmlet.trace.events import Fault
-from swarmlet.trace.record import to_any_json
+from pydantic import BaseModel
+
+from swarmlet.trace.record import text_of, to_any_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from swarmlet.trace.events import Digest
     from swarmlet.trace.record import Encoder, Recorder
 
+_PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
+
 
 def keep_values(
     recorder: Recorder, values: Mapping[str, object], encoders: Mapping[str, Encoder]
-) -> tuple[dict[str, Digest | None], list[str]]:
+) -> tuple[dict[str, Digest | None], Sequence[str]]:
     """The digests of the named values, and what is to be noted about those that cannot be kept."""
     kept: dict[str, Digest | None] = {}
     problems: list[str] = []
     for name, value in values.items():
-        if isinstance(value, Iterator):
-            kept[name] = None
-            problems.append(f"{name!r} is not in the record, as writing it would use it up; give a list instead of an iterator")
-            continue
-        try:
-            kept[name] = recorder.keep(value, encoders.get(name, to_any_json))
-        except Exception as error:  # noqa: BLE001  # a value's own methods take part in writing it
-            kept[name] = None
-            problems.append(f"{name!r} is not in the record, as it cannot be written: {text_of(error)}")
+        kept[name], problem = _keep(recorder, name, value, encoders.get(name, to_any_json))
+        problems += problem
     return kept, problems
 
 
-def keep_output(recorder: Recorder, value: object, encode: Encoder) -> tuple[Digest | None, list[str]]:
+def keep_output(recorder: Recorder, value: object, encode: Encoder) -> tuple[Digest | None, Sequence[str]]:
     """The digest of a result, and what is to be noted if it cannot be kept."""
-    kept, problems = keep_values(recorder, {"output": value}, {"output": encode})
-    return kept["output"], problems
+    return _keep(recorder, "output", value, encode)
 
 
-def fault(recorder: Recorder, error: BaseException) -> Fault:
-    """`error` as data; without its text where capture is off, or where the error cannot say it."""
+def _keep(recorder: Recorder, name: str, value: object, encode: Encoder) -> tuple[Digest | None, Sequence[str]]:
+    if not recorder.capture:
+        return None, ()
     try:
-        return recorder.fault(error)
-    except Exception:  # noqa: BLE001  # the error's own method failed, and it is being reported for something else
-        return Fault(type(error).__name__, "")
+        if type(value) in _PLAIN or not _holds_iterator(value):
+            return recorder.keep(value, encode), ()
+        reason = "writing it would use it up; give a list instead of an iterator"
+    except Exception as error:  # noqa: BLE001  # a value's own methods take part in writing it
+        reason = f"it cannot be written: {text_of(error)}"
+    return None, (f"{name!r} is not in the record, as {reason}",)
+
+
+def _holds_iterator(value: object) -> bool:
+    """Whether something in `value` can be gone through only once, which is the step's to do."""
+    seen: set[int] = set()
+    left: list[object] = [value]
+    while left:
+        one = left.pop()
+        parts_of = _parts_of(type(one))  # type: ignore[arg-type]  # mypy takes a class for unhashable
+        if parts_of is iter:
+            return True
+        if parts_of and id(one) not in seen:
+            seen.add(id(one))
+            parts = parts_of(one)
+            if not _PLAIN.issuperset(map(type, parts)):
+                left += [part for part in parts if type(part) not in _PLAIN]
+    return False
+
+
+@lru_cache(maxsize=1024)
+def _parts_of(kind: Any) -> Callable[[Any], Iterable[object]] | None:  # Any: a class, and a value of it
+    """What gives all that is written along with a value: `iter` for an iterator, nothing where there are no parts."""
+    if issubclass(kind, Iterator):
+        return iter
+    if issubclass(kind, dict):
+        return dict[object, object].values
+    if issubclass(kind, BaseModel):
+        return _of_model
+    if is_dataclass(kind):
+        names = [one.name for one in fields(kind)]
+        return lambda value: [getattr(value, name, None) for name in names]
+    return _itself if issubclass(kind, list | tuple | set | frozenset | deque) else None
+
+
+def _of_model(model: BaseModel) -> Iterable[object]:
+    extra = model.__pydantic_extra__
+    return [*vars(model).values(), *extra.values()] if extra else vars(model).values()
+
+
+def _itself(value: Iterable[object]) -> Iterable[object]:
+    return value

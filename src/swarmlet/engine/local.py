@@ -12,7 +12,7 @@ import anyio.to_thread
 from swarmlet.engine.context import Current, enter
 from swarmlet.engine.driver import drive
 from swarmlet.engine.isolate import in_context
-from swarmlet.engine.keep import fault, keep_output, keep_values
+from swarmlet.engine.keep import keep_output, keep_values
 from swarmlet.engine.step import Faulted, Finished, Outcome, Step, as_failure
 from swarmlet.errors import DeadlineExceeded
 from swarmlet.graph.shape import Leaf
@@ -46,7 +46,8 @@ class LocalRunner:
     async def run(self, step: Step) -> Outcome:
         """Execute `step`, with its start and its end in the record whatever happens."""
         recorder, node = self.state.recorder, step.node
-        waited = max(0.0, self.state.monotonic() - step.ready_at) if step.ready_at is not None else 0.0
+        ready = step.ready.at if step.ready else None
+        waited = 0.0 if ready is None else max(0.0, self.state.monotonic() - ready)
         inputs, problems = keep_values(recorder, step.named_arguments(), node.encode_inputs)
         recorder.emit(StepStarted(at=recorder.now(), path=step.path, node=node.origin, inputs=inputs, waited=waited))
         self._note(step.path, *problems)
@@ -54,7 +55,7 @@ class LocalRunner:
             value = await self._within_time(step)
         except Exception as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
             failure = as_failure(step.path, error)
-            recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="failed", error=fault(recorder, error)))
+            recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="failed", error=recorder.fault(error)))
             return Faulted(failure)
         except BaseException:
             recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="cancelled"))
@@ -93,7 +94,7 @@ class LocalRunner:
             return self._call(leaf, step, fresh)
 
         def note(number: int, error: BaseException, wait: float) -> None:
-            why = fault(recorder, error)
+            why = recorder.fault(error)
             recorder.emit(StepRetried(at=recorder.now(), path=step.path, attempt=number, error=why, wait=wait))
 
         return await retried(attempt, policy, sleep=anyio.sleep, remaining=time_left, on_retry=note)
@@ -105,36 +106,35 @@ class LocalRunner:
         if leaf.is_async:
             made = context.run(leaf.call, *step.args, **step.kwargs)
             return await in_context(context, cast("Coroutine[object, object, object]", made))
-        if leaf.thread:
-            return await self._in_thread(leaf, step, context)
-        return await self._inline(leaf, step, context)
+        value = await self._in_thread(leaf, step, context) if leaf.thread else self._inline(leaf, step, context)
+        if inspect.iscoroutine(value):  # a sync wrapper round an async function
+            return await in_context(context, value)
+        return value
 
-    async def _inline(self, leaf: Leaf, step: Step, context: Context) -> object:
+    def _inline(self, leaf: Leaf, step: Step, context: Context) -> object:
         before = self.state.monotonic()
         try:
-            value = context.run(leaf.call, *step.args, **step.kwargs)
+            return context.run(leaf.call, *step.args, **step.kwargs)
         finally:
             held = self.state.monotonic() - before
             if held > LOOP_HELD:
                 self._report_held(step, held)
-        if inspect.iscoroutine(value):
-            return await in_context(context, value)
-        return value
 
     async def _in_thread(self, leaf: Leaf, step: Step, context: Context) -> object:
         began = False
 
-        def call() -> object:
+        def call() -> tuple[object]:
             nonlocal began
             began = True
-            return leaf.call(*step.args, **step.kwargs)
+            return (leaf.call(*step.args, **step.kwargs),)  # in a tuple, as trio refuses a bare coroutine
 
         try:
-            return await anyio.to_thread.run_sync(context.run, call, abandon_on_cancel=True)
+            (value,) = await anyio.to_thread.run_sync(context.run, call, abandon_on_cancel=True)
         except anyio.get_cancelled_exc_class():
             if began:
                 self._note(step.path, "cancelled while its function ran in a thread: threads cannot be stopped, so it runs on")
             raise
+        return value
 
     def _report_held(self, step: Step, held: float) -> None:
         if step.node.origin in self.state.reported:

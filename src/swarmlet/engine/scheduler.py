@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, final
 
-from swarmlet.engine.frame import Place
+from swarmlet.engine.frame import Moment, Place
 from swarmlet.engine.frames import open_frame
-from swarmlet.engine.step import Step
+from swarmlet.engine.step import Step, as_failure
 from swarmlet.graph.shape import Leaf
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Scheduler:
 
     `ready` holds the steps that may start now, in order. Tell it with `step_finished` and `step_failed` how they went.
     When `done` is true, `output` is the node's result; when `failures` is not empty, the node has failed and nothing more
-    should be started.
+    should be started. `moment` is a fresh one whenever it was told something: whoever has a clock says when that was.
     """
 
     def __init__(self, node: AnyNode, args: Sequence[object], kwargs: Mapping[str, object], path: str, scope: Scope) -> None:
@@ -36,17 +36,20 @@ class Scheduler:
         self.failures: list[Exception] = []
         self.done: bool = False
         self.output: object = None
+        self.moment: Moment = Moment()
         self._completions: deque[tuple[Frame | None, int, object]] = deque()
         self._open(node, args, kwargs, path, scope, None, 0)
         self._settle()
 
     def step_finished(self, step: Step, value: object) -> None:
         """`step` returned `value`."""
+        self.moment = Moment()
         self.complete(step.frame, step.key, value)
         self._settle()
 
     def step_failed(self, step: Step, error: Exception) -> None:
         """`step` failed with `error`."""
+        self.moment = Moment()
         self.fail(step.frame, step.key, error)
         self._settle()
 
@@ -63,17 +66,20 @@ class Scheduler:
         key: int,
         *,
         apart: bool = False,
+        since: Moment | None = None,
     ) -> None:
-        """Start `node` as child `key` of `frame`.
+        """Start `node` as child `key` of `frame`. Its inputs have been there `since` then, if not since now.
 
         A leaf becomes a step. So does a node with options of its own, and one that must be able to fail alone (`apart`):
         its runner executes it in a scheduler of its own, inside one cancel scope. Any other node is opened here, so that
         its steps run beside everything else.
         """
         if isinstance(node.shape, Leaf) or apart or not node.options.empty:
-            self.ready.append(Step(path, node, args, kwargs, scope, frame, key))
+            self.ready.append(Step(path, node, args, kwargs, scope, frame, key, since or self.moment))
         else:
+            now, self.moment = self.moment, since or self.moment
             self._open(node, args, kwargs, path, scope, frame, key)
+            self.moment = now
 
     def complete(self, frame: Frame | None, key: int, value: object) -> None:
         """Child `key` of `frame` has its result. `None` is the whole."""
@@ -97,7 +103,10 @@ class Scheduler:
         parent: Frame | None,
         key: int,
     ) -> None:
-        open_frame(node, Place(self, path, args, kwargs, scope, parent, key)).begin()
+        try:
+            open_frame(node, Place(self, path, args, kwargs, scope, parent, key)).begin()
+        except Exception as error:  # noqa: BLE001  # values' own methods take part: what they raise is the node's failure
+            self.fail(parent, key, as_failure(path, error))
 
     def _settle(self) -> None:
         """Tell frames of completions until nothing new is complete. A queue, so that depth never grows with rounds."""
@@ -105,5 +114,8 @@ class Scheduler:
             frame, key, value = self._completions.popleft()
             if frame is None:
                 self.done, self.output = True, value
-            else:
+                continue
+            try:
                 frame.finished(key, value)
+            except Exception as error:  # noqa: BLE001  # as above
+                frame.fail(as_failure(frame.path, error))

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
 
 from swarmlet.errors import RunError, StepFailed
+from swarmlet.trace.record import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from swarmlet.engine.frame import Frame
+    from swarmlet.engine.frame import Frame, Moment
     from swarmlet.graph.shape import AnyNode
+    from swarmlet.graph.signature import Signature
     from swarmlet.policy.options import Scope
 
 
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 class Step:
     """One execution of a node: its path names it within the run, whatever the timing.
 
-    `ready_at` is the monotonic time at which its inputs were there. `frame` and `key` are the scheduler's own.
+    `ready` is the monotonic time at which its inputs were there. `frame` and `key` are the scheduler's own.
     """
 
-    __slots__ = ("args", "frame", "key", "kwargs", "node", "path", "ready_at", "scope")
+    __slots__ = ("args", "frame", "key", "kwargs", "node", "path", "ready", "scope")
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class Step:
         scope: Scope,
         frame: Frame | None = None,
         key: int = 0,
+        ready: Moment | None = None,
     ) -> None:
         self.path: str = path
         self.node: AnyNode = node
@@ -41,18 +44,23 @@ class Step:
         self.scope: Scope = scope
         self.frame: Frame | None = frame
         self.key: int = key
-        self.ready_at: float | None = None
+        self.ready: Moment | None = ready
 
     def named_arguments(self) -> dict[str, object]:
         """The arguments by parameter."""
-        named: dict[str, object] = {}
-        values = iter(self.args)
-        for parameter, value in zip(self.node.signature.parameters, values, strict=False):
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                named |= {f"{parameter.name}[{index}]": one for index, one in enumerate((value, *values))}
-            else:
-                named[parameter.name] = value
-        return {**named, **self.kwargs}
+        return named_arguments(self.node.signature, self.args, self.kwargs)
+
+
+def named_arguments(signature: Signature, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
+    """The arguments of a call by parameter, as a record has them: `x`, `rest[0]`, and `**x` where `x` is taken already."""
+    names = signature.positional
+    named = dict(zip(names, args, strict=False))
+    if len(args) > len(names):
+        rest = signature.parameters[len(names)].name
+        named |= {f"{rest}[{index}]": one for index, one in enumerate(args[len(names) :])}
+    for name, value in kwargs.items():
+        named[f"**{name}" if name in named else name] = value
+    return named
 
 
 @final
@@ -86,16 +94,20 @@ class StepRunner(Protocol):
 
 
 def as_failure(path: str, error: Exception) -> Exception:
-    """What a step that raised `error` fails with: a `StepFailed` of its path, unless the error names a step below it.
+    """What a step that raised `error` fails with: a `StepFailed` of its path, unless the error names it or a step below it.
 
-    An error that has left a run already (its `.run` is set) is of that run, so it is a cause like any other here.
+    An error of another step, or of another run (its `.run` is set, as it has left it), is a cause like any other here.
     """
     errors = list(flat(error))
-    if all(isinstance(one, RunError) and one.run is None for one in errors):
+    if all(isinstance(one, RunError) and one.run is None and _is_below(path, one.path) for one in errors):
         return errors[0] if len(errors) == 1 else error
     failed = StepFailed(path, ": ".join(filter(None, (type(error).__name__, text_of(error)))))
     failed.__cause__ = error
     return failed
+
+
+def _is_below(path: str, other: str) -> bool:
+    return other.startswith(path) and other[len(path) : len(path) + 1] in ("", "/", "[")
 
 
 def flat(error: Exception) -> Iterator[Exception]:
@@ -111,11 +123,3 @@ def together(path: str, errors: Sequence[Exception]) -> Exception:
     """One error for all that failed: itself if it is alone, else a group."""
     every = [one for error in errors for one in flat(error)]
     return every[0] if len(every) == 1 else ExceptionGroup(f"{len(every)} steps of {path!r} failed", every)
-
-
-def text_of(error: BaseException) -> str:
-    """The text of an error; nothing if the error cannot say it."""
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001  # its own method failed, and it is being reported for something else
-        return ""

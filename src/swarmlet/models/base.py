@@ -146,7 +146,7 @@ class ChatModel(Protocol):
         ...
 
     async def ready(self) -> None:
-        """Do once what is slow, before the first call. Waiting for it is not counted as the call's time."""
+        """Do what is slow, before the first call. Each swarm calls it once; it is not counted as the call's time."""
         ...
 
     async def complete(self, request: ChatRequest, on_text: OnText | None = None) -> ChatReply:
@@ -154,5 +154,5 @@ class ChatModel(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Give back connections."""
+        """Give back connections. A swarm calls it once for its one call of `ready`; several may use the same model."""
         ...

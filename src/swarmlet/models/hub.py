@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, final
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from swarmlet.policy.limits import Limits
 
 DEFAULT_MODEL = "gpt-4o-mini"
+_CLOSING = 5
+"""Seconds that closing may take."""
 
 
 @final
@@ -39,7 +41,7 @@ class Models:
         self._connection = OpenAIConnection()
         self._slots = anyio.Semaphore(limits.concurrency, fast_acquire=True)
         self._preparing = anyio.Lock()
-        self._ready: set[str] = set()
+        self._ready: dict[str, ChatModel] = {}
         self._warned: set[str] = set()
 
     def get(self, name: str | None) -> ChatModel:
@@ -55,17 +57,19 @@ class Models:
         self, model: ChatModel, request: ChatRequest, on_text: OnText | None, started: Callable[[float], None]
     ) -> ChatReply:
         """One attempt, when there is room for it. `started` is told how many seconds it waited for that."""
-        queued = time.perf_counter()
         await self._prepare(model)
+        queued = time.perf_counter()
         async with self._slots:
             started(time.perf_counter() - queued)
             return await model.complete(request, on_text)
 
     async def _prepare(self, model: ChatModel) -> None:
-        if model.name not in self._ready:
-            async with self._preparing:
+        if model.name in self._ready:
+            return
+        async with self._preparing:
+            if model.name not in self._ready:
                 await model.ready()
-                self._ready.add(model.name)
+                self._ready[model.name] = model
 
     def _warn(self, model: ChatModel) -> None:
         if model.name in self._warned:
@@ -76,7 +80,20 @@ class Models:
             get_logger().warning(warning, model=model.name)
 
     async def aclose(self) -> None:
-        """Close every client that was made here."""
-        for model in self._models.values():
-            await model.aclose()
-        await self._connection.aclose()
+        """Close the models that were used, whatever is cancelled around it: none keeps another open by failing or hanging."""
+        failures: list[Exception] = []
+
+        async def close(aclose: Callable[[], Awaitable[None]]) -> None:
+            try:
+                await aclose()
+            except Exception as error:  # noqa: BLE001  # raised below
+                failures.append(error)
+
+        with anyio.move_on_after(_CLOSING, shield=True) as scope:
+            async with anyio.create_task_group() as group:
+                for aclose in (*(model.aclose for model in self._ready.values()), self._connection.aclose):
+                    group.start_soon(close, aclose)
+        if scope.cancelled_caught:
+            get_logger().warning(f"models were left open: closing them took more than {_CLOSING:g} s")
+        if failures:
+            raise failures[0] if len(failures) == 1 else ExceptionGroup("models could not be closed", failures)

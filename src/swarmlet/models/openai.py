@@ -7,7 +7,9 @@ first call is made. The SDK's own retries are off.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
+from threading import Lock
 from typing import TYPE_CHECKING, final
 
 import anyio.to_thread
@@ -29,13 +31,21 @@ class OpenAIConnection:
         self._base_url = base_url
         self._client = client.with_options(max_retries=0) if client is not None else None
         self._owned = client is None
+        self._making = Lock()
 
     @property
     def client(self) -> AsyncOpenAI:
         """The SDK's client. Raises a `ModelError` in one sentence for a key or an endpoint that cannot be used."""
-        if self._client is None:
-            self._client = self._connect()
-        return self._client
+        with self._making:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
+
+    def prepare(self) -> None:
+        """Import the SDK and make its client. What cannot be made is left to the call, whose failure is recorded."""
+        import_module("swarmlet.models.openai_calls")
+        with suppress(Exception):
+            _ = self.client
 
     def _connect(self) -> AsyncOpenAI:
         import httpx2
@@ -84,8 +94,8 @@ class OpenAIModel:
 
     `name` is what options choose it by, `model` what the server calls it (a deployment's name on Azure; the same if left
     out). `api_key` and `base_url` are by default what the SDK reads: `OPENAI_API_KEY`, `OPENAI_BASE_URL`. `client` is an
-    `AsyncOpenAI` or `AsyncAzureOpenAI` of the caller's, who closes it. `profile` gives prices and window where the name
-    does not tell.
+    `AsyncOpenAI` or `AsyncAzureOpenAI` of the caller's, who closes it; a client made here is closed by the last swarm that
+    uses the model. `profile` gives prices and window where the name does not tell.
     """
 
     def __init__(
@@ -103,6 +113,7 @@ class OpenAIModel:
         self._model = model or name
         self._profile = profile or profile_of(self._model)
         self._shared = connection
+        self._users = 0
         self._connection = connection or OpenAIConnection(api_key=api_key, base_url=base_url, client=client)
 
     @property
@@ -116,8 +127,9 @@ class OpenAIModel:
         return self._profile
 
     async def ready(self) -> None:
-        """Import the SDK, in a worker thread: it takes about a second, which no other step should wait for."""
-        await anyio.to_thread.run_sync(import_module, "swarmlet.models.openai_calls")
+        """Import the SDK and make its client, in a worker thread: that takes about a second, for which nobody else waits."""
+        await anyio.to_thread.run_sync(self._connection.prepare)
+        self._users += 1
 
     async def complete(self, request: ChatRequest, on_text: OnText | None = None) -> ChatReply:
         """One attempt of one call: one HTTP request. Raises a `ModelError`."""
@@ -129,6 +141,7 @@ class OpenAIModel:
         return await attempt(client, body, on_text, self._connection.clean)
 
     async def aclose(self) -> None:
-        """Close the client, if it is this model's own."""
-        if self._shared is None:
+        """Close the client, if it is this model's own and nobody else who called `ready` uses it still."""
+        self._users = max(0, self._users - 1)
+        if self._shared is None and not self._users:
             await self._connection.aclose()

@@ -32,17 +32,18 @@ def transient(error: BaseException) -> bool:
 class Retry:
     """How failed attempts are tried again: of a model call inside an agent, or of a whole plain step.
 
+    Model calls are tried again after what may pass (see `transient`), whatever the policy; plain steps only after the
+    exceptions that `on` names: a type, several, or a predicate. By default it names none.
+
     `attempts` counts the first one. `wait` is any of tenacity's wait objects, in seconds; a server's Retry-After is
     obeyed where it asks for more. A wait above `longest_wait` seconds, or one that does not fit the time that is left,
-    is not begun: the failure is raised at once. `on` says which exceptions are tried again: a type, several, or a
-    predicate. The default takes only failures of model calls that may pass (see `transient`), so plain steps are
-    retried only where a policy names their exceptions.
+    is not begun: the failure is raised at once.
     """
 
     attempts: int = 4
     wait: wait_base = field(default_factory=lambda: wait_random_exponential(multiplier=0.5, max=20))
     longest_wait: float = 60
-    on: type[Exception] | tuple[type[Exception], ...] | Callable[[BaseException], bool] = transient
+    on: type[Exception] | tuple[type[Exception], ...] | Callable[[BaseException], bool] = ()
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
@@ -54,7 +55,7 @@ class Retry:
             raise GraphError(f"Retry(on=) is an exception type, a tuple of them or a predicate, not {on!r}")
 
     def applies(self, error: BaseException) -> bool:
-        """Whether this policy tries again after `error`."""
+        """Whether this policy tries a plain step again after `error`."""
         on = self.on
         if isinstance(on, type):
             return isinstance(error, cast("type[Exception]", on))
@@ -67,19 +68,22 @@ async def retried(
     attempt: Callable[[int], Awaitable[T]],
     policy: Retry,
     *,
+    applies: Callable[[BaseException], bool] | None = None,
     sleep: Callable[[float], Awaitable[None]],
     remaining: Callable[[], float],
     on_retry: Callable[[int, BaseException, float], None],
 ) -> T:
     """Await `attempt(number)` until it succeeds or the policy gives up, and then raise its last error.
 
-    `remaining()` tells the seconds that are left before the deadline; `on_retry(number, error, wait)` hears of each
-    failed attempt that will be followed by another.
+    `applies(error)` says what is tried again, in place of the policy's `on`. `remaining()` tells the
+    seconds that are left before the deadline; `on_retry(number, error, wait)` hears of each failed attempt that will be
+    followed by another.
     """
+    applies = applies or policy.applies
     try:
         return await attempt(1)
     except Exception as error:
-        if policy.attempts == 1 or not policy.applies(error):
+        if policy.attempts == 1 or not applies(error):
             raise
         first = error
     number = 0
@@ -104,7 +108,7 @@ async def retried(
         sleep=sleep,
         stop=gives_up,
         wait=_HintedWait(policy.wait),
-        retry=retry_if_exception(policy.applies),
+        retry=retry_if_exception(applies),
         before_sleep=announce,
         reraise=True,
     )

@@ -133,7 +133,9 @@ class CallStarted:
     model: str
     """The model that was asked for."""
     request: Digest | None = None
-    """The request: messages, tools, schema, settings. Never a header."""
+    """The request without its messages: tools, schema, settings. Never a header."""
+    messages: tuple[Digest | None, ...] = ()
+    """The messages of the request, each kept once however many calls repeat it."""
     waited: float = 0.0
     """Seconds in the queue of the swarm's limits."""
     kind: Literal["call_started"] = "call_started"
@@ -152,7 +154,7 @@ class CallEnded:
     attempt: int
     """Which attempt of that turn's call, from 1."""
     state: State
-    """How it ended. A failed call may have been paid for: see its tokens."""
+    """How it ended. A call that failed may have been paid for: see its tokens and `unknown_cost`."""
     model: str = ""
     """The model that answered, as the server names it."""
     input_tokens: int = 0
@@ -163,6 +165,8 @@ class CallEnded:
     """Tokens of the reply."""
     usd: str | None = None
     """Price as a decimal number; `None` where the model's price is not known."""
+    unknown_cost: bool = False
+    """The call may have been paid for, but no usage came back."""
     finish_reason: str | None = None
     """The server's word for why the reply ended."""
     reply: Digest | None = None

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar, cast
 
 from swarmlet.errors import JournalError
 from swarmlet.trace.events import (
@@ -83,7 +83,8 @@ class StepRecord:
 
     path: str
     started: StepStarted | None = None
-    ended: StepEnded | None = None
+    ended: StepEnded | RunEnded | None = None
+    """For the root, if it is a group, how the run ended."""
     retries: list[StepRetried] = field(default_factory=list[StepRetried])
     calls: list[CallRecord] = field(default_factory=list[CallRecord])
     tools: list[ToolRecord] = field(default_factory=list[ToolRecord])
@@ -197,6 +198,7 @@ class Trace:
         if self._root is None:
             self._steps = _collect(self.events, self.started.name)
             self._root = _tree(self._steps, self.started.name)
+            self._root.ended = self._root.ended or self.ended
         return self._root
 
     def steps(self) -> list[StepRecord]:
@@ -205,10 +207,10 @@ class Trace:
 
     def step(self, path: str) -> StepRecord:
         """The step or group at `path`. Raises `KeyError` with the paths that there are."""
-        for step in self.root.walk():
-            if step.path == path:
-                return step
-        known = [step.path for step in self.root.walk()]
+        root = self.root
+        if step := self._steps.get(path):
+            return step
+        known = [step.path for step in root.walk()]
         named = ", ".join([*known[:20], "..."] if len(known) > 20 else known)
         raise KeyError(f"no step {path!r} in run {self.run_id}; there are: {named}")
 
@@ -221,6 +223,13 @@ class Trace:
         content = self.content(digest)
         return None if content is None else json.loads(content)
 
+    def request(self, call: CallRecord) -> dict[str, object] | None:
+        """What a model was asked, messages included, as plain Python; `None` if it was not captured."""
+        request = cast("dict[str, object] | None", self.value(call.started.request))
+        if request is None or not call.started.messages:
+            return request
+        return {**request, "messages": [self.value(message) for message in call.started.messages]}
+
     def output(self, path: str) -> object:
         """What the step at `path` returned, as plain Python."""
         ended = self.step(path).ended
@@ -230,17 +239,25 @@ class Trace:
         return f"<Trace of run {self.run_id} ({self.state}, {len(self.steps())} steps, {len(self.events)} events)>"
 
 
+class _Steps(dict[str, StepRecord]):
+    """Steps by path, made when they are first heard of."""
+
+    def __missing__(self, path: str) -> StepRecord:
+        step = self[path] = StepRecord(path)
+        return step
+
+
 def _collect(events: Iterable[Event], root: str) -> dict[str, StepRecord]:
-    steps: dict[str, StepRecord] = {root: StepRecord(root)}
+    steps = _Steps({root: StepRecord(root)})
     calls: dict[tuple[str, int, int], CallRecord] = {}
     tools: dict[tuple[str, int, str], ToolRecord] = {}
     for event in events:
         if isinstance(event, RunStarted | RunEnded):
             continue
-        step = steps.setdefault(event.path, StepRecord(event.path))
+        step = steps[event.path]
         match event:
-            case StepStarted():
-                step.started = event
+            case StepStarted():  # again, if it lies below a step that is tried again
+                step.started, step.ended = event, None
             case StepEnded():
                 step.ended = event
             case StepRetried():

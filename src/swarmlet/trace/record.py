@@ -7,16 +7,15 @@ writer, the logger, the listener of a stream) in the order in which they happen.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from pydantic import TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, SchemaSerializer, to_json
 
 from swarmlet.trace.events import CallEnded, Digest, Fault
 from swarmlet.usage import Usage
@@ -26,6 +25,12 @@ if TYPE_CHECKING:
 
 Encoder: TypeAlias = Callable[[object], bytes]
 """Writes a value of one type as JSON."""
+
+
+def steady_clock() -> Callable[[], float]:
+    """Tells seconds since 1970, set by the wall clock now: it never goes back, so no duration is ever negative."""
+    began = time.time() - time.perf_counter()
+    return lambda: began + time.perf_counter()
 
 
 class Sink(Protocol):
@@ -50,18 +55,15 @@ class Recorder:
     run: RunId
     sinks: tuple[Sink, ...] = ()
     capture: bool = True
-    now: Callable[[], float] = time.time
+    now: Callable[[], float] = field(default_factory=steady_clock)
     events: list[Event] = field(default_factory=list["Event"])
     values: dict[Digest, bytes] = field(default_factory=dict[Digest, bytes])
-    usage: Usage = field(default_factory=Usage)
     wants_text: bool = False
     """Whether a sink wants replies piece by piece, so that models should stream."""
 
     def emit(self, event: Event) -> None:
         """Append `event` and tell the sinks."""
         self.events.append(event)
-        if isinstance(event, CallEnded):
-            self.usage += call_usage(event)
         self.tell(event)
 
     def tell(self, event: Event) -> None:
@@ -81,20 +83,23 @@ class Recorder:
                 sink.value(digest, content)
         return digest
 
-    def keep_all(self, values: Mapping[str, object], encoders: Mapping[str, Encoder]) -> dict[str, Digest | None]:
-        """Keep each of the named values."""
-        return {name: self.keep(value, encoders.get(name, to_any_json)) for name, value in values.items()}
-
     def fault(self, error: BaseException) -> Fault:
-        """`error` as data, without its text where capture is off."""
-        text = str(error).encode("utf-8", "replace").decode()  # half a surrogate pair cannot be stored
-        return Fault(type(error).__name__, text if self.capture else "")
+        """`error` as data, without its text where capture is off, or where the error cannot say it."""
+        text = text_of(error) if self.capture else ""
+        return Fault(type(error).__name__, text.encode("utf-8", "replace").decode())  # half a surrogate pair cannot be stored
+
+
+def text_of(value: object, say: Callable[[object], str] = str) -> str:
+    """The text of an error, or of any value; nothing if it cannot say it."""
+    try:
+        return say(value)
+    except Exception:  # noqa: BLE001  # its own method failed, and it is being reported for something else
+        return ""
 
 
 def call_usage(event: CallEnded) -> Usage:
     """What one attempt of a model call cost, as far as the server told."""
-    if event.state != "finished" and not event.input_tokens and not event.output_tokens:
-        return Usage()
+    told = event.state == "finished" or event.input_tokens or event.output_tokens
     usd = _price(event.usd)
     return Usage(
         requests=1,
@@ -102,7 +107,7 @@ def call_usage(event: CallEnded) -> Usage:
         cached_tokens=event.cached_tokens,
         output_tokens=event.output_tokens,
         usd=usd or Decimal(0),
-        unpriced_requests=1 if usd is None else 0,
+        unpriced_requests=1 if event.unknown_cost or (told and usd is None) else 0,
     )
 
 
@@ -122,24 +127,34 @@ def to_any_json(value: object) -> bytes:
         return to_json(ascii(value))
 
 
-@lru_cache(maxsize=4096)
-def _adapter(type_: Any) -> TypeAdapter[Any] | None:  # Any: the type is known at run time only
-    try:
-        return TypeAdapter(type_)
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
-        return None
-
-
 def encoder(type_: object) -> Encoder:
-    """The encoder of values that are declared as `type_`. Nothing is built before the first value comes."""
+    """The encoder of values that are declared as `type_`. Nothing is built before the first value comes.
+
+    What a subclass adds is written too: two values that differ must not have the same digest.
+    """
+    writers: dict[type, Encoder] = {}
 
     def encode(value: object) -> bytes:
-        adapter = _adapter(type_)
-        if adapter is None:
-            return to_any_json(value)
+        kind = type(value)
+        write = writers.get(kind)
+        if write is None:
+            write = writers[kind] = _writer(kind if type_ in cast("tuple[object, ...]", kind.__mro__) else type_)
         try:
-            return adapter.dump_json(value, warnings="none")
-        except PydanticSerializationError:
+            return write(value)
+        except (PydanticSerializationError, ValueError):  # half a surrogate pair, a circle
             return to_any_json(value)
 
     return encode
+
+
+_KNOWN = getattr(SchemaSerializer.to_json, "__text_signature__", None) or ""
+_BY_OWN_TYPE: dict[str, Any] = {"polymorphic_serialization": True} if "polymorphic_serialization" in _KNOWN else {}
+"""Models within a value by their own types too; pydantic 2.12 writes those as declared."""
+
+
+def _writer(type_: Any) -> Encoder:  # Any: the type is known at run time only
+    try:
+        serializer = TypeAdapter[Any](type_).serializer
+        return partial(serializer.to_json, warnings=False, fallback=repr, **_BY_OWN_TYPE)
+    except Exception:  # noqa: BLE001  # pydantic has no schema for it, or the type's own code made a wrong one
+        return to_any_json

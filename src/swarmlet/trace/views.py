@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -211,20 +211,17 @@ def trace_data(trace: Trace) -> Data:
         "seconds": trace.seconds,
         "usage": usage_data(trace.usage),
         "error": _fault_data(ended.error if ended else None),
-        "inputs": _values(trace.value, started.inputs),
+        "inputs": _values(trace, started.inputs),
         "output": trace.value(ended.output) if ended else None,
         "steps": [step_data(step) for step in trace.root.walk()],
     }
 
 
-ReadValue: TypeAlias = "Callable[[Digest | None], object]"
-
-
-def step_data(step: StepRecord, value: ReadValue | None = None) -> Data:
+def step_data(step: StepRecord, contents: Trace | None = None) -> Data:
     """A step or group.
 
     `path, node` (`null` for a group), `state, started_at, seconds, waited, usage, attempts, retries, calls, tools,
-    notes, error`. With `value`, which reads recorded values, also `inputs` and `output`, each call's `request` and
+    notes, error`. With `contents`, the trace whose step it is, also `inputs` and `output`, each call's `request` and
     `reply`, and each tool's `arguments` and `result`. `usage` counts what is below; the lists are the step's own.
     """
     started, ended = step.started, step.ended
@@ -238,18 +235,18 @@ def step_data(step: StepRecord, value: ReadValue | None = None) -> Data:
         "usage": usage_data(step.usage),
         "attempts": step.attempts,
         "retries": [asdict(retry) for retry in step.retries],
-        "calls": [_call_data(call, value) for call in step.calls],
-        "tools": [_tool_data(tool, value) for tool in step.tools],
+        "calls": [_call_data(call, contents) for call in step.calls],
+        "tools": [_tool_data(tool, contents) for tool in step.tools],
         "notes": [note.message for note in step.notes],
         "error": _fault_data(ended.error if ended else None),
     }
-    if value:
-        data["inputs"] = _values(value, started.inputs if started else {})
-        data["output"] = value(ended.output) if ended else None
+    if contents:
+        data["inputs"] = _values(contents, started.inputs if started else {})
+        data["output"] = contents.value(ended.output) if ended else None
     return data
 
 
-def _call_data(call: CallRecord, value: ReadValue | None) -> Data:
+def _call_data(call: CallRecord, contents: Trace | None) -> Data:
     started, ended = call.started, call.ended
     data: Data = {
         "turn": started.turn,
@@ -266,12 +263,12 @@ def _call_data(call: CallRecord, value: ReadValue | None) -> Data:
         "error": _fault_data(ended.error if ended else None),
         "retry_in": ended.retry_in if ended else None,
     }
-    if value:
-        data |= {"request": value(started.request), "reply": value(ended.reply) if ended else None}
+    if contents:
+        data |= {"request": contents.request(call), "reply": contents.value(ended.reply) if ended else None}
     return data
 
 
-def _tool_data(tool: ToolRecord, value: ReadValue | None) -> Data:
+def _tool_data(tool: ToolRecord, contents: Trace | None) -> Data:
     started, ended = tool.started, tool.ended
     data: Data = {
         "turn": started.turn,
@@ -282,8 +279,9 @@ def _tool_data(tool: ToolRecord, value: ReadValue | None) -> Data:
         "seconds": tool.seconds,
         "error": _fault_data(ended.error if ended else None),
     }
-    if value:
-        data |= {"arguments": value(started.arguments), "result": value(ended.result) if ended else None}
+    if contents:
+        read = contents.value
+        data |= {"arguments": read(started.arguments), "result": read(ended.result) if ended else None}
     return data
 
 
@@ -291,5 +289,5 @@ def _fault_data(fault: Fault | None) -> Data | None:
     return asdict(fault) if fault else None
 
 
-def _values(value: ReadValue, digests: dict[str, Digest | None]) -> Data:
-    return {name: value(digest) for name, digest in digests.items()}
+def _values(trace: Trace, digests: dict[str, Digest | None]) -> Data:
+    return {name: trace.value(digest) for name, digest in digests.items()}
