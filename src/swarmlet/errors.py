@@ -22,6 +22,7 @@
     │   ├── OutputInvalid          the reply does not fit the output type, also after being sent back
     │   ├── ReplyMalformed         the server's answer is not a chat completion
     │   └── TurnsExhausted         the agent still wanted tools after its last turn
+    ├── AwaitedCancelled       a task or future that a step waited for was cancelled, and not the step
     ├── ToolError              a tool failed and the agent was told to raise
     └── JournalError           a journal cannot be opened, read or written
 
@@ -211,6 +212,13 @@ class ReplyMalformed(ModelError):
 
 class TurnsExhausted(ModelError):
     """The agent still called tools in the last turn that `max_turns=` allows."""
+
+
+class AwaitedCancelled(SwarmletError):
+    """Something that a step waited for was cancelled by its owner, and not the step itself."""
+
+    def __str__(self) -> str:
+        return "what the step waited for was cancelled by its owner, and not the step"
 
 
 class ToolError(SwarmletError):

@@ -21,6 +21,7 @@ from swarmlet.agents.output import complaint
 from swarmlet.agents.signature import tool_signature
 from swarmlet.engine.context import current, enter
 from swarmlet.engine.isolate import in_context
+from swarmlet.engine.stray import stray_cancellation
 from swarmlet.errors import GraphError, ToolError
 from swarmlet.graph.node import Node
 from swarmlet.graph.shape import Leaf
@@ -76,6 +77,10 @@ class Tool:
                 return as_text(await _invoke(self.target, bound, step))
             except Exception as error:
                 raise ToolError(_reason(error)) from error
+            except BaseException as error:
+                if (failure := stray_cancellation(error)) is None:
+                    raise
+                raise ToolError(str(failure)) from failure
         if scope.cancelled_caught:
             raise ToolError(f"the tool took longer than its {self.timeout:g} s and was given up")
         raise AssertionError("this is a bug in swarmlet: a tool ended without result and without cancellation")

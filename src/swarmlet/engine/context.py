@@ -101,7 +101,8 @@ class Current:
         try:
             return cast("R", self.state.resources[resource])
         except KeyError:
-            known = ", ".join(sorted(kind.__name__ for kind in self.state.resources)) or "none"
+            given = {kind.__name__ for kind in self.state.resources if not kind.__module__.startswith("swarmlet.")}
+            known = ", ".join(sorted(given)) or "none"
             raise SwarmletError(
                 f"step {self.path!r} asks for a {resource.__name__}, which the swarm does not have (it has: {known}); "
                 f"give it: Swarm(resources={{{resource.__name__}: ...}})"

@@ -59,7 +59,8 @@ async def drive(
         await _Driver(scheduler, state).run()
     if scheduler.failures:
         raise together(path, scheduler.failures)
-    assert scheduler.done, f"this is a bug in swarmlet: nothing is left to run in {path!r}, and it is not done"  # noqa: S101
+    if not scheduler.done:
+        raise AssertionError(f"this is a bug in swarmlet: nothing is left to run in {path!r}, and it is not done")
     return scheduler.output
 
 

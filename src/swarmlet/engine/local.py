@@ -14,9 +14,9 @@ from swarmlet.engine.driver import drive
 from swarmlet.engine.isolate import in_context
 from swarmlet.engine.keep import keep_output, keep_values
 from swarmlet.engine.step import Faulted, Finished, Outcome, Step, as_failure
+from swarmlet.engine.stray import stray_cancellation
 from swarmlet.errors import DeadlineExceeded
 from swarmlet.graph.shape import Leaf
-from swarmlet.log import get_logger
 from swarmlet.policy.retry import retried
 from swarmlet.trace.events import Noted, StepEnded, StepRetried, StepStarted
 
@@ -103,6 +103,14 @@ class LocalRunner:
         """Call the function in a context of its own, in which `current()` gives this step."""
         context = copy_context()
         context.run(enter, current)
+        try:
+            return await self._in_context(leaf, step, context)
+        except BaseException as error:
+            if (failure := stray_cancellation(error)) is None:
+                raise
+            raise failure from error
+
+    async def _in_context(self, leaf: Leaf, step: Step, context: Context) -> object:
         if leaf.is_async:
             made = context.run(leaf.call, *step.args, **step.kwargs)
             return await in_context(context, cast("Coroutine[object, object, object]", made))
@@ -145,7 +153,6 @@ class LocalRunner:
             "decorate it with @node(thread=True), or make it async"
         )
         self._note(step.path, message)
-        get_logger().warning(message, run=self.state.id, path=step.path)
 
     def _note(self, path: str, *messages: str) -> None:
         recorder = self.state.recorder

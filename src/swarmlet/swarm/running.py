@@ -13,7 +13,7 @@ from swarmlet.engine.context import RunState
 from swarmlet.engine.driver import execute
 from swarmlet.engine.keep import keep_output, keep_values
 from swarmlet.engine.local import LocalRunner
-from swarmlet.engine.step import flat
+from swarmlet.engine.step import flat, named_arguments
 from swarmlet.errors import RunError
 from swarmlet.graph.node import check_call
 from swarmlet.policy.options import Scope
@@ -84,17 +84,20 @@ class Running:
 
     def _begin(self) -> None:
         recorder, node = self.recorder, self.node
-        named = node.signature.bind(self.args, self.kwargs).arguments
+        named = named_arguments(node.signature, self.args, self.kwargs)
+        inputs, problems = keep_values(recorder, named, node.encode_inputs)
         recorder.emit(
             RunStarted(
                 at=recorder.now(),
                 run=recorder.run,
                 name=node.name,
                 node=node.origin,
-                inputs=keep_values(recorder, named, node.encode_inputs)[0],
+                inputs=inputs,
                 version=_version(),
             )
         )
+        for problem in problems:
+            recorder.emit(Noted(at=recorder.now(), path=node.name, message=problem))
 
     async def _execute(self) -> object:
         runner = LocalRunner()
