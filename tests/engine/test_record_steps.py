@@ -79,7 +79,7 @@ async def test_a_switch_that_fails_over_its_key_says_where() -> None:
 
 async def test_a_key_without_repr_and_without_arm_is_a_failure_of_the_switch() -> None:
     route = switch(key, {"a": arm}, default=other)
-    route.shape = SwitchShape(cast("Any", key), {"a": cast("Any", arm)}, None)
+    vars(route)["shape"] = SwitchShape(cast("Any", key), {"a": cast("Any", arm)}, None)  # what a build refuses
     with pytest.raises(StepFailed, match="the key gave a Broken without a repr, which has no arm") as caught:
         await quickly(route, Broken())
     assert caught.value.path == "switch"

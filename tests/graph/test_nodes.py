@@ -264,3 +264,10 @@ def test_a_lambda_in_a_combinator_is_named_for_its_role() -> None:
     result = run_sync(double, [1, 2])
     assert result.output == [2, 4]
     assert [step.path for step in result.trace.steps()] == ["body[0]", "body[1]"]
+
+
+def test_a_node_never_changes() -> None:
+    lifted = node(len)
+    with pytest.raises(AttributeError, match=r"len\.with_options"):
+        lifted.name = "other"
+    assert lifted.name == "len"

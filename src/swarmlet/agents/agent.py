@@ -181,6 +181,5 @@ def _make(
         doc=inspect.getdoc(prompt),
         options=options,
     )
-    made.prompt = cast("Callable[..., Prompt | Awaitable[Prompt]]", prompt)
-    made.settings = settings
+    vars(made).update(prompt=prompt, settings=settings)
     return made

@@ -75,15 +75,14 @@ def _lift(function: Callable[..., object], name: str | None, thread: bool) -> No
         raise GraphError(f"{user_line()}: {describe(function)} is async: thread=True is for sync functions that block")
     if _either(function, inspect.isasyncgenfunction) or _either(function, inspect.isgeneratorfunction):
         raise GraphError(f"{user_line()}: {describe(function)} is a generator; a node returns one value: return a list")
-    lifted: Node[..., Any] = Node(  # Any: as above
+    return Node(
         name=step_name(_name_of(function) if name is None else name),
         signature=signature_of(function),
         shape=Leaf(function, is_async, thread),
         origin=origin_of(function),
         doc=inspect.getdoc(function),
+        named=name is not None,
     )
-    lifted.named = name is not None
-    return lifted
 
 
 def _refuse_method(function: Callable[..., object]) -> None:

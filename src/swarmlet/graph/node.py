@@ -39,6 +39,19 @@ class Node(Generic[P, T_co]):
     the call has the node's own signature. Outside, run it: `await run(node, ...)`.
     """
 
+    name: str
+    """How its steps are called in paths."""
+    named: bool
+    """Whether the name was given, and is not just the function's."""
+    signature: Signature
+    shape: Shape
+    """What it is made of."""
+    origin: str
+    """Where it is defined: `module:qualified.name`."""
+    options: Options
+    """What was set on this node; see `with_options`."""
+    _encoders: tuple[Mapping[str, Encoder], Encoder]
+
     def __init__(
         self,
         *,
@@ -48,16 +61,31 @@ class Node(Generic[P, T_co]):
         origin: str,
         doc: str | None = None,
         options: Options | None = None,
+        named: bool = False,
     ) -> None:
-        self.name = name
-        self.signature = signature
-        self.shape = shape
-        self.origin = origin
-        self.options: Options = options or Options()
-        self.named = False
-        self.encode_output: Encoder = encoder(signature.returns)
-        self.encode_inputs: Mapping[str, Encoder] = {p.name: encoder(p.annotation) for p in signature.parameters}
-        self.__doc__ = doc
+        vars(self).update(
+            name=name,
+            named=named,
+            signature=signature,
+            shape=shape,
+            origin=origin,
+            options=options or Options(),
+            _encoders=({p.name: encoder(p.annotation) for p in signature.parameters}, encoder(signature.returns)),
+            __doc__=doc,
+        )
+
+    @property
+    def encode_inputs(self) -> Mapping[str, Encoder]:
+        """Writes its arguments, by parameter."""
+        return self._encoders[0]
+
+    @property
+    def encode_output(self) -> Encoder:
+        """Writes its result."""
+        return self._encoders[1]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"nodes never change: {self.name}.with_options(...) gives a new one")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
         """Record a step in the graph that is being built. Raises `WiringError` where none is."""
@@ -77,10 +105,9 @@ class Node(Generic[P, T_co]):
         `name` is how its steps are called in paths, instead of the function's name.
         """
         changed = copy.copy(self)
-        changed.options = self.options.update(Options(model=model, retry=retry, timeout=timeout))
+        vars(changed)["options"] = self.options.update(Options(model=model, retry=retry, timeout=timeout))
         if name is not None:
-            changed.name = step_name(name)
-            changed.named = True
+            vars(changed).update(name=step_name(name), named=True)
         return changed
 
     @property

@@ -30,16 +30,45 @@ class Shape(Protocol):
 class AnyNode(Protocol):
     """A node of any signature. `Node` is the class that users see; what it promises is written there."""
 
-    name: str
-    signature: Signature
-    shape: Shape
-    options: Options
-    origin: str
-    """Where it is defined: `module:qualified.name`."""
-    named: bool
-    """Whether the name was given, and is not just the function's."""
-    encode_output: Encoder
-    encode_inputs: Mapping[str, Encoder]
+    @property
+    def name(self) -> str:
+        """How its steps are called in paths."""
+        ...
+
+    @property
+    def named(self) -> bool:
+        """Whether the name was given, and is not just the function's."""
+        ...
+
+    @property
+    def signature(self) -> Signature:
+        """Its parameters and result type."""
+        ...
+
+    @property
+    def shape(self) -> Shape:
+        """What it is made of."""
+        ...
+
+    @property
+    def options(self) -> Options:
+        """What was set on it."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """Where it is defined: `module:qualified.name`."""
+        ...
+
+    @property
+    def encode_inputs(self) -> Mapping[str, Encoder]:
+        """Writes its arguments, by parameter."""
+        ...
+
+    @property
+    def encode_output(self) -> Encoder:
+        """Writes its result."""
+        ...
 
 
 def called(node: AnyNode) -> str:
