@@ -7,20 +7,19 @@ tool, an exception, a timeout. `on_error="raise"` fails the agent instead.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import anyio
-import anyio.to_thread
 from pydantic import ValidationError
 
 from swarmlet.agents.output import complaint
 from swarmlet.agents.signature import tool_signature
-from swarmlet.engine.context import current, enter
-from swarmlet.engine.isolate import in_context
+from swarmlet.engine.calling import call_async, call_in_thread
+from swarmlet.engine.context import enter
 from swarmlet.engine.stray import stray_cancellation
 from swarmlet.errors import GraphError, ToolError
 from swarmlet.graph.node import Node
@@ -30,8 +29,6 @@ from swarmlet.trace.events import Noted
 from swarmlet.trace.record import text_of, to_any_json
 
 if TYPE_CHECKING:
-    from contextvars import Context
-
     from swarmlet.agents.signature import ToolSignature
     from swarmlet.engine.context import Current
     from swarmlet.graph.shape import AnyNode
@@ -134,27 +131,14 @@ async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, 
     context.run(enter, step)
     call = partial(target, *bound.args, **bound.kwargs)
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
-        made = cast("Coroutine[Any, Any, object]", context.run(call))  # Any: what a coroutine sends is the event loop's
-        return await in_context(context, made)
-    result = await _in_thread(call, context)
-    if inspect.iscoroutine(result):  # a sync wrapper round an async function
-        return await in_context(context, cast("Coroutine[Any, Any, object]", result))  # Any: as above
-    return result
+        return await call_async(call, context)
+    return await call_in_thread(call, context, partial(_note_left, getattr(target, "__name__", repr(target))))
 
 
-async def _in_thread(call: partial[object], context: Context) -> object:
-    def boxed() -> tuple[object]:  # trio refuses a bare coroutine
-        return (context.run(call),)
-
-    try:
-        (result,) = await anyio.to_thread.run_sync(boxed, abandon_on_cancel=True)
-    except anyio.get_cancelled_exc_class():
-        step = current()
-        name = getattr(call.func, "__name__", repr(call.func))
-        message = f"tool {name!r} was left while it ran in a thread: threads cannot be stopped, so it runs on"
-        step.recorder.emit(Noted(at=step.recorder.now(), path=step.path, message=message))
-        raise
-    return result
+def _note_left(name: str) -> None:
+    step = current()  # the agent's, under which its tools' events are
+    message = f"tool {name!r} was left while it ran in a thread: threads cannot be stopped, so it runs on"
+    step.recorder.emit(Noted(at=step.recorder.now(), path=step.path, message=message))
 
 
 def _facade(node: AnyNode) -> Callable[..., object]:

@@ -5,6 +5,7 @@ scheduler   pure: what has just finished -> what to start; tested without an eve
 frame       `Frame`: one execution of a node that has nodes inside
 frames      one class for each shape of a node that has nodes inside
 driver      executes what the scheduler hands out, in a task group
+calling     how a user's function is called: on the event loop or in a worker thread
 isolate     a coroutine in a context of its own, without a task
 stray       cancellations that nobody meant for the step
 keep        values and errors into the record, whatever they are

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from contextvars import copy_context
-from typing import TYPE_CHECKING, cast, final
+from functools import partial
+from typing import TYPE_CHECKING, final
 
 import anyio
-import anyio.to_thread
 
+from swarmlet.engine.calling import awaited, call_async, call_in_thread
 from swarmlet.engine.context import Current, enter
 from swarmlet.engine.driver import drive
-from swarmlet.engine.isolate import in_context
 from swarmlet.engine.keep import keep_output, keep_values
 from swarmlet.engine.step import Faulted, Finished, Outcome, Step, as_failure
 from swarmlet.engine.stray import stray_cancellation
@@ -21,12 +20,13 @@ from swarmlet.policy.retry import retried
 from swarmlet.trace.events import Noted, StepEnded, StepRetried, StepStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from contextvars import Context
 
     from swarmlet.engine.context import RunState
     from swarmlet.policy.retry import Retry
 
+LEFT_IN_THREAD = "cancelled while its function ran in a thread: threads cannot be stopped, so it runs on"
 LOOP_HELD = 0.05
 """Seconds for which a sync node may hold the event loop before it is reported."""
 
@@ -111,38 +111,21 @@ class LocalRunner:
             raise failure from error
 
     async def _in_context(self, leaf: Leaf, step: Step, context: Context) -> object:
+        call = partial(leaf.call, *step.args, **step.kwargs)
         if leaf.is_async:
-            made = context.run(leaf.call, *step.args, **step.kwargs)
-            return await in_context(context, cast("Coroutine[object, object, object]", made))
-        value = await self._in_thread(leaf, step, context) if leaf.thread else self._inline(leaf, step, context)
-        if inspect.iscoroutine(value):  # a sync wrapper round an async function
-            return await in_context(context, value)
-        return value
+            return await call_async(call, context)
+        if leaf.thread:
+            return await call_in_thread(call, context, partial(self._note, step.path, LEFT_IN_THREAD))
+        return await awaited(self._inline(call, step, context), context)
 
-    def _inline(self, leaf: Leaf, step: Step, context: Context) -> object:
+    def _inline(self, call: Callable[[], object], step: Step, context: Context) -> object:
         before = self.state.monotonic()
         try:
-            return context.run(leaf.call, *step.args, **step.kwargs)
+            return context.run(call)
         finally:
             held = self.state.monotonic() - before
             if held > LOOP_HELD:
                 self._report_held(step, held)
-
-    async def _in_thread(self, leaf: Leaf, step: Step, context: Context) -> object:
-        began = False
-
-        def call() -> tuple[object]:
-            nonlocal began
-            began = True
-            return (leaf.call(*step.args, **step.kwargs),)  # in a tuple, as trio refuses a bare coroutine
-
-        try:
-            (value,) = await anyio.to_thread.run_sync(context.run, call, abandon_on_cancel=True)
-        except anyio.get_cancelled_exc_class():
-            if began:
-                self._note(step.path, "cancelled while its function ran in a thread: threads cannot be stopped, so it runs on")
-            raise
-        return value
 
     def _report_held(self, step: Step, held: float) -> None:
         if step.node.origin in self.state.reported:
