@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from swarmlet.agents.output import complaint
 from swarmlet.agents.signature import tool_signature
 from swarmlet.engine.calling import call_async, call_in_thread
-from swarmlet.engine.context import enter
+from swarmlet.engine.context import current, enter
 from swarmlet.engine.stray import stray_cancellation
 from swarmlet.errors import GraphError, ToolError
 from swarmlet.graph.node import Node
