@@ -13,6 +13,8 @@ Imports go down this list only. Start reading in graph/node.py, then engine/step
 
 from swarmlet.agents.agent import Agent as Agent
 from swarmlet.agents.agent import agent as agent
+from swarmlet.agents.team import Said as Said
+from swarmlet.agents.team import team as team
 from swarmlet.agents.tools import Tool as Tool
 from swarmlet.agents.tools import tool as tool
 from swarmlet.engine.context import current as current
@@ -21,21 +23,30 @@ from swarmlet.errors import EdgeError as EdgeError
 from swarmlet.errors import GraphError as GraphError
 from swarmlet.errors import JournalError as JournalError
 from swarmlet.errors import ModelError as ModelError
+from swarmlet.errors import NoQuorum as NoQuorum
 from swarmlet.errors import RoundsExhausted as RoundsExhausted
 from swarmlet.errors import RunError as RunError
+from swarmlet.errors import RunStopped as RunStopped
 from swarmlet.errors import StepFailed as StepFailed
+from swarmlet.errors import StepsFailed as StepsFailed
 from swarmlet.errors import SwarmletError as SwarmletError
 from swarmlet.errors import ToolError as ToolError
 from swarmlet.errors import WiringError as WiringError
+from swarmlet.graph.best import best as best
+from swarmlet.graph.cascade import cascade as cascade
 from swarmlet.graph.each import Failed as Failed
 from swarmlet.graph.each import each as each
+from swarmlet.graph.hedge import hedge as hedge
 from swarmlet.graph.lift import graph as graph
 from swarmlet.graph.lift import node as node
 from swarmlet.graph.loop import Again as Again
 from swarmlet.graph.loop import Done as Done
 from swarmlet.graph.loop import loop as loop
+from swarmlet.graph.match import match as match
 from swarmlet.graph.node import Node as Node
+from swarmlet.graph.race import race as race
 from swarmlet.graph.switch import switch as switch
+from swarmlet.graph.vote import vote as vote
 from swarmlet.models.base import Image as Image
 from swarmlet.models.base import Message as Message
 from swarmlet.models.openai import OpenAIModel as OpenAIModel
@@ -63,6 +74,7 @@ __all__ = [
     "Limits",
     "Message",
     "ModelError",
+    "NoQuorum",
     "Node",
     "OpenAIModel",
     "PartialRun",
@@ -71,7 +83,10 @@ __all__ = [
     "RoundsExhausted",
     "Run",
     "RunError",
+    "RunStopped",
+    "Said",
     "StepFailed",
+    "StepsFailed",
     "Swarm",
     "SwarmletError",
     "Tool",
@@ -80,13 +95,20 @@ __all__ = [
     "Usage",
     "WiringError",
     "agent",
+    "best",
+    "cascade",
     "current",
     "each",
     "graph",
+    "hedge",
     "loop",
+    "match",
     "node",
+    "race",
     "run",
     "run_sync",
     "switch",
+    "team",
     "tool",
+    "vote",
 ]

@@ -6,9 +6,11 @@
     │   └── WiringError            a call that cannot be wired: missing, doubled, unused, from elsewhere
     ├── RunError               a run went wrong; has `.path` and `.run` (what was done and paid until then)
     │   ├── StepFailed             a step raised: its exception is `__cause__`
+    │   ├── StepsFailed            several steps failed at once: the group of their errors
     │   ├── RoundsExhausted        a loop was not done after its last round
-    │   ├── DeadlineExceeded       a `timeout=` ran out
-    │   └── RunStopped             the swarm was closed while the run went on
+    │   ├── NoQuorum               the samples of a vote do not agree
+    │   ├── DeadlineExceeded       a `timeout=`, a `deadline=` or what a `reserve=` leaves of one ran out
+    │   └── RunStopped             the swarm was closed or drained while the run went on
     ├── ModelError             why a model call failed; found as the cause of a StepFailed
     │   ├── NoApiKey               no key and no other endpoint was given
     │   ├── RateLimited            429: too fast; waited for and tried again first
@@ -32,10 +34,11 @@ model call; the second are events of one run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
     # The one upward name of the ground floor, for type checkers only: a failed run hands back what it has.
     from swarmlet.trace.result import PartialRun
@@ -101,12 +104,16 @@ class StepFailed(RunError):
 
 
 class RoundsExhausted(RunError):
-    """A loop's body still said `Again` after the last of its `rounds`; `state` is the last state it asked for."""
+    """A loop's body still said `Again` after the last of its `rounds`.
 
-    def __init__(self, path: str, rounds: int, state: object = None) -> None:
+    `state` is the last state it asked for, and `history` the states that its rounds began with.
+    """
+
+    def __init__(self, path: str, rounds: int, state: object = None, history: Sequence[object] = ()) -> None:
         self.rounds = rounds
         self.state = state
-        super().__init__(path, rounds, state)
+        self.history: tuple[object, ...] = tuple(history)
+        super().__init__(path, rounds, state, history)
 
     def __str__(self) -> str:
         return (
@@ -115,22 +122,78 @@ class RoundsExhausted(RunError):
         )
 
 
-class DeadlineExceeded(RunError):
-    """A step, with everything under it, took longer than its `timeout=` (in seconds)."""
+class NoQuorum(RunError):
+    """No answer of a vote got its `quorum`; `votes` tells how many samples agreed on each answer, the most first.
 
-    def __init__(self, path: str, timeout: float) -> None:
-        self.timeout = timeout
-        super().__init__(path, timeout)
+    Samples that failed gave no vote: the group of their errors is the cause.
+    """
+
+    def __init__(self, path: str, quorum: int, votes: Sequence[int] = (), failed: int = 0) -> None:
+        self.quorum = quorum
+        self.votes: tuple[int, ...] = tuple(votes)
+        self.failed = failed
+        super().__init__(path, quorum, votes, failed)
 
     def __str__(self) -> str:
-        return f"step {self.path!r} was stopped: it took longer than its timeout of {self.timeout:g} s"
+        lost = f", and {self.failed} failed" if self.failed else ""
+        counted = ", ".join(map(str, self.votes)) or "none"
+        return (
+            f"vote {self.path!r} has no winner that at least {self.quorum} samples agree on; votes by answer: {counted}{lost}; "
+            "ask more samples, lower `quorum=`, or say with `key=` which answers agree"
+        )
+
+
+class DeadlineExceeded(RunError):
+    """A step, with everything under it, was not done within the `timeout` seconds that `limit` left it.
+
+    `limit` is the option that ran out first: `timeout`, `deadline` or `reserve`.
+    """
+
+    def __init__(self, path: str, timeout: float, limit: str = "timeout") -> None:
+        self.timeout = timeout
+        self.limit = limit
+        super().__init__(path, timeout, limit)
+
+    def __str__(self) -> str:
+        if self.limit == "timeout":
+            return f"step {self.path!r} was stopped: it took longer than its timeout of {self.timeout:g} s"
+        what = "its deadline" if self.limit == "deadline" else "the enclosing deadline, less its reserve,"
+        left = f"was {self.timeout:.3g} s away when it began" if self.timeout > 0 else "had passed before it began"
+        return f"step {self.path!r} was stopped: {what} {left}"
+
+
+class StepsFailed(RunError, ExceptionGroup[Exception]):
+    """Several steps failed at once: the group of their errors, each with its path. `except*` takes it apart.
+
+    `path` is the node under which they failed, and `run` what was done and paid until then.
+    """
+
+    def __new__(cls, path: str, errors: Sequence[Exception]) -> Self:
+        """Make the group; its message names the node and says how many failed."""
+        return super().__new__(cls, f"{len(errors)} steps of {path!r} failed", errors)
+
+    def __init__(self, path: str, errors: Sequence[Exception]) -> None:
+        super().__init__(path, errors)
+
+    def __str__(self) -> str:
+        return ExceptionGroup.__str__(self)
+
+    def derive(self, excs: Sequence[Any], /) -> Any:  # Any: the base class overloads it by the kind of exceptions
+        """A part of the group, as `except*` and `split` make it, that still has `path` and `run`."""
+        part = StepsFailed(self.path, excs)
+        part.run = self.run
+        return part
 
 
 class RunStopped(RunError):
-    """The swarm was closed while the run was going on in another task."""
+    """The swarm was closed, or drained, while the run was going on in another task."""
+
+    def __init__(self, path: str, why: str = "closed") -> None:
+        self.why = why
+        super().__init__(path, why)
 
     def __str__(self) -> str:
-        return f"run of {self.path!r} was stopped, because its swarm was closed"
+        return f"run of {self.path!r} was stopped, because its swarm was {self.why}"
 
 
 # Models and tools

@@ -340,7 +340,7 @@ async def test_an_item_that_fails_twice_is_kept_as_one_failure() -> None:
         return total([left(count), right(count)])
 
     (kept,) = cast("list[Any]", (await quickly(each(both, on_error="keep"), [1])).output)  # Any: a failure
-    assert (kept.path, kept.type) == ("both[0]", "ExceptionGroup")
+    assert (kept.path, kept.type) == ("both[0]", "StepsFailed")
     assert sorted(error.path for error in kept.error.exceptions) == ["both[0]/left", "both[0]/right"]
 
 

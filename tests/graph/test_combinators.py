@@ -51,8 +51,9 @@ def refusal(make: Callable[[], object]) -> str:
 
 
 def test_each_takes_a_list_and_gives_a_list() -> None:
-    assert repr(each(inc)) == "<Node inc(count: Sequence[int]) -> list[int]>"
-    assert repr(each(inc, on_error="keep")) == "<Node inc(count: Sequence[int]) -> list[int | Failed]>"
+    assert repr(each(inc)) == "<Node inc(count: Sequence[int] | AsyncIterable[int]) -> list[int]>"
+    kept = each(inc, on_error="keep")
+    assert repr(kept) == "<Node inc(count: Sequence[int] | AsyncIterable[int]) -> list[int | Failed]>"
 
 
 def test_each_broadcasts_further_arguments_also_by_keyword() -> None:
@@ -71,13 +72,13 @@ def test_each_broadcasts_further_arguments_also_by_keyword() -> None:
 @pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, "2"])
 def test_the_concurrency_of_each_is_a_count(concurrency: Any) -> None:  # Any: wrong on purpose
     message = refusal(lambda: each(inc, concurrency=concurrency))
-    assert message.endswith(f"each(inc, concurrency=) must be a whole number of at least 1, not {concurrency!r}")
+    assert message.endswith(f"each(inc): concurrency= must be a whole number of at least 1, not {concurrency!r}")
 
 
 def test_each_needs_a_parameter_for_the_item() -> None:
     assert "takes no positional parameter that an item could go to" in refusal(lambda: each(untyped(nothing)))
     assert "each(body=) must be a node or a function, not 3" in refusal(lambda: each(untyped(3)))
-    assert "on_error=) is 'raise', 'keep' or 'skip', not 'drop'" in refusal(lambda: untyped(each)(inc, on_error="drop"))
+    assert "on_error= is 'raise', 'keep' or 'skip', not 'drop'" in refusal(lambda: untyped(each)(inc, on_error="drop"))
 
 
 def test_a_failed_item_is_no_result_to_the_checks() -> None:

@@ -127,7 +127,7 @@ def test_types_local_to_a_function_resolve_though_annotations_are_strings() -> N
     mapped = each(read)
     assert shape_of(named) == "<Node named(local: Local) -> Local>"
     assert shape_of(route) == "<Node switch(local: Local) -> int>"
-    assert shape_of(mapped) == "<Node read(local: Sequence[Local]) -> list[int]>"
+    assert shape_of(mapped) == "<Node read(local: Sequence[Local] | AsyncIterable[Local]) -> list[int]>"
 
     @graph
     def whole(value: int) -> int:

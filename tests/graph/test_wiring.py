@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import pytest
 
-from swarmlet import Again, Done, EdgeError, GraphError, each, graph, loop, node, run_sync, switch
+from swarmlet import Again, Done, EdgeError, GraphError, cascade, each, graph, loop, node, race, run_sync, switch
 from swarmlet.errors import WiringError
 from swarmlet.graph.node import Node
 from tests.graph.lines import marked, refused
@@ -234,7 +235,7 @@ def test_a_wrong_combinator_in_a_body_is_named_by_its_line() -> None:
 
     message = refused(whole)
     assert message.startswith(marked(whole))
-    assert "each(inc, concurrency=) must be a whole number of at least 1, not 0" in message
+    assert "each(inc): concurrency= must be a whole number of at least 1, not 0" in message
 
 
 def test_an_error_of_the_body_itself_comes_out_as_it_is() -> None:
@@ -379,9 +380,8 @@ def test_positional_only_and_keyword_only_parameters_keep_their_kind() -> None:
         untyped(run_sync)(mixed, left=1, middle=2, right=3)
 
 
-def test_only_a_graph_has_a_plan() -> None:
-    with pytest.raises(GraphError, match="'inc' is not a @graph"):
-        _ = inc.plan
+def test_a_node_that_is_no_graph_has_a_plan_of_one_step() -> None:
+    assert [step.path for step in inc.plan] == ["inc"]
 
 
 def test_a_big_plan_is_built_row_by_row() -> None:
@@ -398,12 +398,17 @@ def test_a_big_plan_is_built_row_by_row() -> None:
 # Options
 
 
+async def inc_later(count: int) -> int:
+    return count + 1
+
+
 def test_options_give_a_new_node_and_leave_the_old_one_alone() -> None:
-    quick = inc.with_options(timeout=1)
+    slow = node(inc_later)
+    quick = slow.with_options(timeout=1)
     quicker = quick.with_options(timeout=0.5, name="quicker")
-    assert (inc.options.timeout, quick.options.timeout, quicker.options.timeout) == (None, 1, 0.5)
-    assert (inc.name, quick.name, quicker.name) == ("inc", "inc", "quicker")
-    assert inc.options.empty
+    assert (slow.options.timeout, quick.options.timeout, quicker.options.timeout) == (None, 1, 0.5)
+    assert (slow.name, quick.name, quicker.name) == ("inc_later", "inc_later", "quicker")
+    assert slow.options.empty
     assert not quick.options.empty
 
 
@@ -453,3 +458,31 @@ def test_combinators_nest_in_graphs() -> None:
         "whole/shrink[0][0]/switch/inc",
         "whole/shrink[0][0]/judge",
     ]
+
+
+def test_a_field_whose_type_cannot_be_resolved_fits_anything() -> None:
+    @dataclass
+    class Priced:
+        count: int
+        price: Unknown | None = None  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable, reportUnknownVariableType]
+
+    @graph
+    def whole(count: int) -> Priced:
+        return Priced(inc(count))
+
+    assert run_sync(whole, 1).output.count == 2
+
+
+def test_an_arm_may_have_further_parameters_that_can_be_left_out() -> None:
+    @node
+    async def plain(count: int) -> int:
+        return count
+
+    @node
+    async def more(count: int, by: int = 1) -> int:
+        return count + by
+
+    assert run_sync(cascade(plain, more, accept=lambda _: False), 1).output == 2
+    assert run_sync(plain.with_options(fallback=more), 1).output == 1
+    with pytest.raises(GraphError, match="'plain' takes 1 arguments, 'more' takes 2"):
+        cast("Any", race)(more, plain)

@@ -4,12 +4,33 @@ What no checker flags here that is wrong raises `GraphError` when the graph is d
 test, and then the line moves to one of the other files.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 from typing import Literal
 
 from pydantic import BaseModel
 
-from swarmlet import Again, Agent, Done, Node, agent, graph, loop, node, switch
+from swarmlet import (
+    Again,
+    Agent,
+    Done,
+    Message,
+    Node,
+    Said,
+    agent,
+    best,
+    cascade,
+    each,
+    graph,
+    loop,
+    match,
+    node,
+    race,
+    switch,
+    team,
+    vote,
+)
 
 
 class Task(BaseModel):
@@ -22,6 +43,7 @@ class Code(BaseModel):
 
 class Report(BaseModel):
     passed: bool
+    log: str = ""
 
 
 class Attempt(BaseModel):
@@ -71,6 +93,91 @@ named: Node[[Task], Code] = write  # error: ty
 named_agent: Agent[[Task], Code] = write  # error: ty
 
 
+# Right code. pyright takes them as invariant too: a map takes a list or an async iterable, so it also takes a list.
+
+mapped: Node[[Sequence[Task]], list[Code]] = each(write)  # error: pyright, ty
+mapped_in_full = each(write)
+
+
+# Right code. mypy does not take `...` for a first parameter and others, where the node is made. Write it out, or leave it out.
+
+
+@agent(Code)
+def triage(chat: Sequence[Message], user: str) -> list[Message]:
+    return [*chat, Message.user(user)]
+
+
+@agent(Report)
+def billing(chat: Sequence[Message], user: str) -> list[Message]:
+    return [*chat, Message.user(user)]
+
+
+@node
+def on_code(code: Code) -> Task:
+    return Task(text=code.source)
+
+
+@node
+def on_report(report: Report) -> str:
+    return report.log
+
+
+any_team: Node[..., Said[Code | Report]] = team(triage, billing)  # error: mypy
+any_match: Node[..., Task | str] = match(on_code, on_report)  # error: mypy
+made_team = team(triage, billing)
+made_match = match(on_code, on_report)
+any_made_team: Node[..., Said[Code | Report]] = made_team
+any_made_match: Node[..., Task | str] = made_match
+
+
+# Right code. For the checkers the names of arguments are part of what a node takes, as it can be called with them; what is
+# made of nodes with other names takes its arguments by position. So give arms, and judges of the result and its arguments,
+# the names that the first node has. (A fallback is called as the node itself, and an arm's value is given by position.)
+
+
+@agent(Code)
+def write_from(assignment: Task) -> str:
+    return assignment.text
+
+
+raced_names = race(write, write_from)  # error
+cascaded_names = cascade(write, write_from, accept=lambda code: code.source != "")  # error
+scored_names = best(write, of=3, score=lambda code, t: len(code.source) - len(t.text))  # error
+scored_with_same_names = best(write, of=3, score=lambda code, task: len(code.source) - len(task.text))
+fallback_names = write.with_options(fallback=write_from)  # error
+
+
+# Right code. A plain async function is no different from a sync one for a combinator, but its result is a coroutine for a
+# checker. Make it a node.
+
+
+async def is_enough(code: Code) -> bool:
+    return code.source != ""
+
+
+accepted_later = cascade(write, write, accept=is_enough)  # error
+accepted_by_node = cascade(write, write, accept=node(is_enough))
+
+
+# Right code. ty decides on what the arms take by what the node is wanted for. Give the `match` a name first.
+
+
+@node
+def again(code: Code) -> Again[Code | Report] | Done[Task]:
+    return Done(Task(text=code.source))
+
+
+@node
+def enough(report: Report) -> Again[Code | Report] | Done[Task]:
+    return Done(Task(text=report.log))
+
+
+matched_in_loop = loop(match(again, enough), rounds=2)  # error: ty
+matched_as: Node[[Code | Report], Again[Code | Report] | Done[Task]] = match(again, enough)  # error: ty
+again_or_enough = match(again, enough)
+loop_of_match = loop(again_or_enough, rounds=2)
+
+
 # Right code. mypy joins the results of the arms to their nearest common base, where the others make a union. The type of
 # the node, written down, helps it.
 
@@ -86,6 +193,29 @@ written_down: Node[[Task], Code | Report] = switch(rate, {"easy": write, "hard":
 @graph
 def not_joined(task: Task) -> str:
     return show(written_down(task))
+
+
+# Right code. The same for five runners or rungs of different results; four have a union. Race races.
+
+
+@agent(str)
+def say(task: Task) -> str:
+    return task.text
+
+
+@agent(int)
+def guess(task: Task) -> str:
+    return task.text
+
+
+@graph
+def five_joined(task: Task) -> Code | Report | str | int:
+    return race(write, describe, say, guess, say)(task)  # error: mypy
+
+
+@graph
+def five_not_joined(task: Task) -> Code | Report | str | int:
+    return race(write, describe, say, race(guess, say))(task)
 
 
 # Right code. The same for two kinds of `Done`; `Done[Code | Report]` is fine.
@@ -131,8 +261,82 @@ def wider_result_used(state: Attempt) -> Code:
     return wider_result(state)  # error: pyright, ty
 
 
-# Wrong code that nobody sees. The type system has no word for "every value has an arm", nor for "at least 1".
+# Wrong code. All arms take what the first one takes. pyright and ty take what all of them can be called with, and flag a
+# call of the result that the strictest arm does not take.
 
+
+@node
+def write_any(task: Task | str) -> Code:
+    return Code(source=str(task))
+
+
+@node
+def write_more(task: Task, hints: int = 3) -> Code:
+    return Code(source=task.text * hints)
+
+
+@node
+def on_code_with_tone(code: Code, tone: str = "dry") -> str:
+    return f"{code} {tone}"
+
+
+@node
+def score_by_keyword(code: Code, *, task: Task) -> float:
+    return len(code.source) / len(task.text)
+
+
+@node
+def score_hints(code: Code, task: Task, hints: int) -> float:
+    return len(code.source) / len(task.text) * hints
+
+
+narrower_runner = race(write_any, write)  # error: mypy
+shorter_runner = race(write_more, write)  # error: mypy
+shorter_arm = match(on_code_with_tone, on_report)  # error: mypy
+keyword_judge = best(write, of=3, score=score_by_keyword)  # error: mypy
+stricter_judge = best(write_more, of=3, score=score_hints)  # error: mypy
+
+
+@graph
+def narrower_runner_used() -> Code:
+    return narrower_runner("text")  # error: pyright, ty
+
+
+# Wrong code. mypy takes what the members of a team have in common, which here is nothing: it flags each use.
+
+
+@agent(Report)
+def other_user(chat: Sequence[Message], user: int) -> str:
+    return f"{chat} {user}"
+
+
+team_of_users = team(triage, other_user)  # error: pyright, ty
+
+
+@graph
+def no_team(user: str) -> Said[Code | Report]:
+    return team(triage, other_user)([], user)  # error
+
+
+# Wrong code that nobody sees: for a checker an arm may take more than it is given, if it can be left out.
+
+longer_runner = race(write, write_more)
+longer_fallback = write.with_options(fallback=write_more)
+
+
+# Wrong code that nobody sees. The type system has no word for "every value has an arm", for "not taken before", for "at
+# least 1", for "has a time zone", for "another name".
+
+
+@node
+def on_anything(value: object) -> str:
+    return str(value)
+
+
+never_reached = match(on_anything, on_code)
+never_agreed = vote(write, of=3, quorum=4)
+no_zone = write.with_options(deadline=datetime(2030, 1, 1))
+one_name = team(triage, triage)
 not_covered = switch(rate, {"easy": write})
 no_rounds = loop(attempt, rounds=0)
 

@@ -1,6 +1,6 @@
 """`each`, `loop` and `switch` as users write them. No checker may flag a line; importing the file builds every graph."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Sequence
 from enum import Enum
 from typing import Literal
 
@@ -305,7 +305,7 @@ def in_each(tasks: list[Task]) -> list[Code]:
 
 # Combinators are values
 
-mapped_write: Node[[Sequence[Task]], list[Code]] = each(write)
+mapped_write: Node[[Sequence[Task] | AsyncIterable[Task]], list[Code]] = each(write)
 looped_attempt = loop(attempt, rounds=2)
 routed: Node[[Task], Code] = switch(rate, {"easy": write, "hard": solve})
 patient = each(write).with_options(timeout=30, name="drafts")

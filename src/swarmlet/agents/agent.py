@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ForwardRef, Generic, ParamSpec, Protocol,
 
 from swarmlet.agents.output import Output, output_of
 from swarmlet.agents.prompt import Prompt, to_messages
-from swarmlet.agents.tools import AnyTool, Tool, tools_of
+from swarmlet.agents.tools import AnyTool, Tool, nodes_of, tools_of
 from swarmlet.agents.turns import Conversation
 from swarmlet.engine.context import current
 from swarmlet.errors import GraphError
@@ -24,6 +24,8 @@ from swarmlet.policy.options import Options
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
+
+    from swarmlet.engine.context import Current
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -157,29 +159,35 @@ def _make(
     prompt: Callable[..., object], name: str, signature: Signature, options: Options, settings: AgentSettings
 ) -> Agent[..., Any]:  # Any: the output type is known to the caller
     async def call(*args: object, **kwargs: object) -> object:
-        step = current()
-        models = step.get(Models)
-        model = models.get(step.scope.model)
         messages = await made.render_async(*args, **kwargs)
-        conversation = Conversation(
-            step=step,
-            models=models,
-            model=model,
-            request=settings.request(model.name, messages),
-            tools={tool.name: tool for tool in settings.tools},
-            output=settings.output,
-            max_turns=settings.max_turns,
-            repairs=settings.repairs,
-        )
-        return await conversation.run()
+        return await begin(current(), settings, messages).run()
 
     made: Agent[..., Any] = Agent(  # Any: as above
         name=step_name(name),
         signature=signature,
-        shape=Leaf(call, is_async=True, retries_itself=True),
+        shape=Leaf(call, is_async=True, retries_itself=True, calls=settings.max_turns, tools=nodes_of(settings.tools)),
         origin=origin_of(prompt),
         doc=inspect.getdoc(prompt),
         options=options,
     )
     vars(made).update(prompt=prompt, settings=settings)
     return made
+
+
+def begin(
+    step: Current, settings: AgentSettings, messages: tuple[Message, ...], ends: frozenset[str] = frozenset()
+) -> Conversation[object]:
+    """The conversation of an agent in a step, before its first turn. A call of one of the tools named in `ends` ends it."""
+    models = step.get(Models)
+    model = models.get(step.scope.model)
+    return Conversation(
+        step=step,
+        models=models,
+        model=model,
+        request=settings.request(model.name, messages),
+        tools={tool.name: tool for tool in settings.tools},
+        output=settings.output,
+        max_turns=settings.max_turns,
+        repairs=settings.repairs,
+        ends=ends,
+    )

@@ -119,6 +119,11 @@ def tools_of(given: Sequence[AnyTool]) -> tuple[Tool, ...]:
     return tools
 
 
+def nodes_of(tools: Sequence[Tool]) -> tuple[AnyNode, ...]:
+    """Those of the tools that are nodes."""
+    return tuple(cast("AnyNode", one.target) for one in tools if isinstance(cast("object", one.target), Node))
+
+
 def as_text(value: object) -> str:
     """A tool's result as the model reads it: text as it is, anything else as JSON."""
     return whole_text(value) if isinstance(value, str) else to_any_json(value).decode()
@@ -126,7 +131,7 @@ def as_text(value: object) -> str:
 
 async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, step: Current) -> object:
     if isinstance(target, Node):
-        return await step.state.execute(cast("AnyNode", target), bound.args, bound.kwargs, step.path, step.scope, step.state)
+        return await step.start(cast("AnyNode", target), bound.args, bound.kwargs, step.path)
     context = copy_context()
     context.run(enter, step)
     call = partial(target, *bound.args, **bound.kwargs)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -55,11 +55,17 @@ class Conversation(Generic[T]):
     output: Output[T]
     max_turns: int
     repairs: int
+    ends: frozenset[str] = frozenset()
+    """Tools that end the conversation when the model calls them."""
     kept: list[Digest | None] = field(default_factory=list["Digest | None"])
     """The record of the messages so far: each is kept once, however many turns repeat it."""
 
     async def run(self) -> T:
         """The agent's result. Raises a `ModelError` or, if a tool was told to raise, a `ToolError`."""
+        return cast("T", await self.run_or_end())  # without `ends` nothing else comes
+
+    async def run_or_end(self) -> T | tuple[ToolCall]:
+        """As `run`; or, in a tuple, the call that ended the conversation. What was said then stands in `request.messages`."""
         asked = self.step.recorder.keep(replace(self.request, messages=()), _encode_request)
         for turn in range(1, self.max_turns + 1):
             messages = self._keep_messages()
@@ -69,9 +75,15 @@ class Conversation(Generic[T]):
             last = turn == self.max_turns
             if not reply.tool_calls:
                 try:
-                    return self.output.parse(reply.text)
+                    value = self.output.parse(reply.text)
                 except ValidationError as error:
                     self._send_back(reply, error, last=last)
+                else:
+                    self._extend(Message.assistant(reply.text))
+                    return value
+            elif end := next((call for call in reply.tool_calls if call.name in self.ends), None):
+                self._end_with(end, reply)
+                return (end,)
             elif not last:  # else nobody would hear what the tools give
                 await self._use_tools(reply, turn)
         raise TurnsExhausted(f"the agent still called tools in the last of its max_turns={self.max_turns} turns")
@@ -112,8 +124,15 @@ class Conversation(Generic[T]):
         answers = [Message.tool(call.id, text) for call, text in zip(calls, results, strict=True)]
         self._extend(Message.assistant(reply.text, calls), *answers)
 
+    def _end_with(self, end: ToolCall, reply: ChatReply) -> None:
+        """Answer the calls of the last turn, as whoever goes on with the conversation would be refused without that."""
+        calls = _distinct(reply.tool_calls)
+        told = dict.fromkeys((call.id for call in calls), "Not run: the conversation ended before.")
+        told[calls[reply.tool_calls.index(end)].id] = "Done."
+        self._extend(Message.assistant(reply.text, calls), *(Message.tool(id_, text) for id_, text in told.items()))
+
     def _step_of(self, call: ToolCall) -> Current:
-        return Current(self.step.state, self.step.child_path(call.name), self.step.scope)
+        return Current(self.step.state, self.step.child_path(call.name), self.step.scope, self.step.lease)
 
     async def _use(self, call: ToolCall, turn: int, step: Current) -> str:
         """Run one tool, and record it. What the model is to be told of an error is the result."""

@@ -25,7 +25,13 @@ _WRAPPED: Final = {"attempts": 16, "notes": 24}
 _GAP: Final = 3
 """Between two columns."""
 
-_STATE_STYLES: Final = {"finished": "green", "failed": "bold red", "running": "yellow", "cancelled": "dim"}
+_STATE_STYLES: Final = {
+    "finished": "green",
+    "failed": "bold red",
+    "running": "yellow",
+    "cancelled": "dim",
+    "drained": "magenta",
+}
 
 
 class UsageError(Exception):

@@ -18,7 +18,7 @@ from typing import Final, NoReturn, cast
 from swarmlet.cli import UsageError, message
 from swarmlet.errors import SwarmletError
 
-COMMANDS: Final = ("demo", "runs", "show")
+COMMANDS: Final = ("demo", "check", "runs", "show")
 """The subcommands, in the order in which `--help` shows them; each is a module of this package."""
 
 

@@ -16,7 +16,9 @@ def register(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser = subparsers.add_parser("runs", help="list the runs in a journal, newest first")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20; 0: all)")
     parser.add_argument("--name", help="only runs of the node with this name")
-    parser.add_argument("--state", choices=("running", "finished", "failed", "cancelled"), help="only runs in this state")
+    parser.add_argument(
+        "--state", choices=("running", "finished", "failed", "cancelled", "drained"), help="only runs in this state"
+    )
 
 
 def run(options: Namespace) -> int:

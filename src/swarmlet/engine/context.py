@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast, final
+
+import anyio
 
 from swarmlet.errors import SwarmletError
 from swarmlet.log import get_logger
@@ -14,6 +17,7 @@ from swarmlet.log import get_logger
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from swarmlet.engine.gates import Lease
     from swarmlet.engine.step import StepRunner
     from swarmlet.graph.node import Node
     from swarmlet.graph.shape import AnyNode
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S")
 
 
 class Execute(Protocol):
@@ -54,6 +59,28 @@ class RunState:
     monotonic: Callable[[], float] = time.perf_counter
     reported: set[str] = field(default_factory=set[str])
     """Nodes whose blocking of the event loop was reported already."""
+    draining: bool = False
+    """Whether no step may be started any more but what running ones start themselves."""
+    _waits: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
+
+    def drain(self) -> None:
+        """Let running steps finish, and start no more."""
+        self.draining = True
+        for wait in self._waits:
+            wait.cancel("the swarm is being drained")
+
+    @contextmanager
+    def until_drained(self, *, heeded: bool) -> Generator[anyio.CancelScope, None, None]:
+        """Wait for something outside of any step, until the run is drained, if that is to be heeded."""
+        with anyio.CancelScope() as scope:
+            if heeded:
+                self._waits.add(scope)
+                if self.draining:
+                    scope.cancel("the swarm is being drained")
+            try:
+                yield scope
+            finally:
+                self._waits.discard(scope)
 
     @property
     def id(self) -> RunId:
@@ -65,10 +92,12 @@ class RunState:
 class Current:
     """The step that is running here: `current()` gives it inside any node, agent prompt or tool."""
 
-    __slots__ = ("_counts", "attempt", "path", "scope", "state")
+    __slots__ = ("_counts", "attempt", "lease", "path", "scope", "state")
 
-    def __init__(self, state: RunState, path: str, scope: Scope) -> None:
+    def __init__(self, state: RunState, path: str, scope: Scope, lease: Lease | None = None) -> None:
         self.state: RunState = state
+        self.lease: Lease | None = lease
+        """The step's place behind the bounds on concurrency around it, if there are any."""
         self.path: str = path
         """Where the step stands in the run, such as `solve/attempt[2]/review`."""
         self.attempt: int = 1
@@ -80,6 +109,11 @@ class Current:
     def run_id(self) -> RunId:
         """The id of the run."""
         return self.state.id
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the nearest deadline around the step; infinite without one."""
+        return anyio.current_effective_deadline() - anyio.current_time()
 
     @property
     def idempotency_key(self) -> str:
@@ -118,8 +152,28 @@ class Current:
 
         plain = cast("AnyNode", node)
         check_call("current().run", plain, args, kwargs)
-        value = await self.state.execute(plain, args, kwargs, self.child_path(plain.name), self.scope, self.state)
-        return cast("T", value)
+        return cast("T", await self.start(plain, args, kwargs, self.child_path(plain.name)))
+
+    async def start(self, node: AnyNode, args: Sequence[object], kwargs: Mapping[str, object], path: str) -> object:
+        """Run a node below this step, at a path of its own. While this step waits, others may have its place."""
+        scope = self.scope.within_step()
+        if self.lease is None:
+            return await self.state.execute(node, args, kwargs, path, scope, self.state)
+        async with self.lease.lent():
+            return await self.state.execute(node, args, kwargs, path, scope, self.state)
+
+    def history(self, state: type[S]) -> tuple[S, ...]:
+        """The states of the nearest loop's rounds, this round's last. Empty outside of a loop.
+
+        Raises `SwarmletError` if the loop's states are of another type.
+        """
+        for one in self.scope.rounds:
+            if not isinstance(one, state):
+                kind = type(one).__name__
+                raise SwarmletError(
+                    f"step {self.path!r} asks for a history of {state.__name__}, but the loop's states are {kind}"
+                )
+        return tuple(cast("Sequence[S]", self.scope.rounds))
 
     def child_path(self, name: str) -> str:
         """The path of a child step: `name` under this one, with `~2`, `~3` for further children of that name."""

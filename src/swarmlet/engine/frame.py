@@ -1,11 +1,16 @@
-"""`Frame`: one execution of a node that has nodes inside, as the scheduler sees it."""
+"""`Frame`: one execution of a node that has nodes inside, as the scheduler sees it.
+
+A frame is told what has finished below it and says what to launch next, or that it is complete itself. It does nothing
+else: no clock, no event loop, no record. That makes every interleaving testable by calling methods in that order. What
+needs the world outside (a time that passes, the next item of a source) is an errand: its driver runs it and tells the frame.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
 
 if TYPE_CHECKING:
     from swarmlet.graph.shape import AnyNode
@@ -20,6 +25,39 @@ class Moment:
 
     def __init__(self) -> None:
         self.at: float | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """An errand: let so many seconds pass."""
+
+    seconds: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """An errand: bring the next item of a source, or `END`. Its driver closes the source at the end."""
+
+    source: AsyncIterator[object]
+
+
+END: Final = object()
+"""What a `Pull` brings when the source has no more items."""
+
+Errand: TypeAlias = Sleep | Pull
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A choice that a frame has made: for the record."""
+
+    path: str
+    by: str
+    chosen: str
+    reason: str
 
 
 class Launcher(Protocol):
@@ -42,6 +80,14 @@ class Launcher(Protocol):
         since: Moment | None = None,
     ) -> None:
         """Start `node` as child `key` of `frame`. Its inputs have been there `since` then, if not since now."""
+        ...
+
+    def send(self, frame: Frame, errand: Errand) -> None:
+        """Have something done outside, on which `frame.told` will hear what it gave."""
+        ...
+
+    def decide(self, decision: Decision) -> None:
+        """Put a choice into the record."""
         ...
 
     def complete(self, frame: Frame | None, key: int, value: object) -> None:
@@ -88,9 +134,17 @@ class Frame(ABC):
     def finished(self, key: int, value: object) -> None:
         """The child `key` has returned `value`."""
 
-    def failed(self, key: int, error: Exception) -> bool:
-        """The child `key` has failed. Whether this frame deals with it; if not, the frame fails too."""
+    def handles(self, key: int) -> bool:
+        """Whether this frame goes on if its child `key` fails; if not, it fails too. Asked before `failed` is told."""
         return False
+
+    def failed(self, key: int, error: Exception) -> None:
+        """The child `key`, whose failure this frame handles, has failed."""
+        raise AssertionError(f"this is a bug in swarmlet: {type(self).__name__} does not handle failures")
+
+    def told(self, news: object) -> None:
+        """An errand of this frame's has brought `news`."""
+        raise AssertionError(f"this is a bug in swarmlet: {type(self).__name__} has sent no errand")
 
     def complete(self, value: object) -> None:
         """This frame's node has its result."""

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, cast, final
 
 import anyio
 
 from swarmlet.engine.calling import awaited, call_async, call_in_thread
 from swarmlet.engine.context import Current, enter
 from swarmlet.engine.driver import drive
+from swarmlet.engine.gates import Lease, gate
 from swarmlet.engine.keep import keep_output, keep_values
-from swarmlet.engine.step import Faulted, Finished, Outcome, Step, as_failure
+from swarmlet.engine.step import Drained, Faulted, Finished, Outcome, Step, all_failed, as_failure, flat
 from swarmlet.engine.stray import stray_cancellation
 from swarmlet.errors import DeadlineExceeded
 from swarmlet.graph.shape import Leaf
 from swarmlet.policy.retry import retried
-from swarmlet.trace.events import Noted, StepEnded, StepRetried, StepStarted
+from swarmlet.trace.events import Decided, Noted, StepEnded, StepNotStarted, StepRetried, StepStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from contextvars import Context
 
     from swarmlet.engine.context import RunState
+    from swarmlet.graph.shape import AnyNode
+    from swarmlet.policy.options import Options
     from swarmlet.policy.retry import Retry
+    from swarmlet.trace.events import State
 
 LEFT_IN_THREAD = "cancelled while its function ran in a thread: threads cannot be stopped, so it runs on"
 LOOP_HELD = 0.05
@@ -45,6 +51,20 @@ class LocalRunner:
 
     async def run(self, step: Step) -> Outcome:
         """Execute `step`, with its start and its end in the record whatever happens."""
+        if not step.scope.gates or not isinstance(step.node.shape, Leaf):
+            return await self._recorded(step, None)
+        lease = Lease(step.scope.gates)
+        await lease.take()
+        try:
+            if self.state.draining and not step.scope.dynamic:
+                recorder = self.state.recorder
+                recorder.emit(StepNotStarted(at=recorder.now(), path=step.path, node=step.node.origin))
+                raise Drained
+            return await self._recorded(step, lease)
+        finally:
+            lease.give()
+
+    async def _recorded(self, step: Step, lease: Lease | None) -> Outcome:
         recorder, node = self.state.recorder, step.node
         ready = step.ready.at if step.ready else None
         waited = 0.0 if ready is None else max(0.0, self.state.monotonic() - ready)
@@ -52,35 +72,72 @@ class LocalRunner:
         recorder.emit(StepStarted(at=recorder.now(), path=step.path, node=node.origin, inputs=inputs, waited=waited))
         self._note(step.path, *problems)
         try:
-            value = await self._within_time(step)
+            value = await self._or_fallback(step, lease)
         except Exception as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
             failure = as_failure(step.path, error)
             recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="failed", error=recorder.fault(error)))
             return Faulted(failure)
-        except BaseException:
-            recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="cancelled"))
+        except BaseException as stop:
+            state: State = "drained" if isinstance(stop, Drained) else "cancelled"
+            recorder.emit(StepEnded(at=recorder.now(), path=step.path, state=state))
             raise
         output, problems = keep_output(recorder, value, node.encode_output)
         self._note(step.path, *problems)
         recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="finished", output=output))
         return Finished(value)
 
-    async def _within_time(self, step: Step) -> object:
-        timeout = step.node.options.timeout
-        if timeout is None:
-            return await self._with_retries(step)
-        with anyio.move_on_after(timeout) as scope:
-            return await self._with_retries(step)
+    async def _or_fallback(self, step: Step, lease: Lease | None) -> object:
+        """The node's result, or else that of its fallback, which runs under the options around the node, not under its own."""
+        if step.node.options.fallback is None:
+            return await self._within_time(step, lease)
+        try:
+            return await self._within_time(step, lease)
+        except Exception as error:  # noqa: BLE001  # whatever it is: that is what a fallback is for
+            failure = as_failure(step.path, error)
+        recorder, fallback = self.state.recorder, cast("AnyNode", step.node.options.fallback)
+        path = f"{step.path}/~{fallback.name}"
+        reason = str(failure) if recorder.capture else ""
+        recorder.emit(Decided(at=recorder.now(), path=step.path, by="fallback", chosen=path, reason=reason))
+        scope = step.scope.within_step() if isinstance(step.node.shape, Leaf) else step.scope
+        try:
+            async with lease.lent() if lease else nullcontext():
+                return await self.state.execute(fallback, step.args, step.kwargs, path, scope, self.state)
+        except Exception as error:  # noqa: BLE001  # as above
+            both = all_failed(step.path, "it failed, and so did its fallback", [failure, *flat(error)])
+            raise both from both.__cause__
+
+    async def _within_time(self, step: Step, lease: Lease | None) -> object:
+        options = step.node.options
+        if not options.limits_time:
+            return await self._with_retries(step, lease)
+        seconds, limit = self._time_for(options)
+        if seconds == math.inf:
+            return await self._with_retries(step, lease)
+        if seconds <= 0:
+            raise DeadlineExceeded(step.path, seconds, limit)
+        with anyio.move_on_after(seconds) as scope:
+            return await self._with_retries(step, lease)
         if scope.cancelled_caught:
-            raise DeadlineExceeded(step.path, timeout)
+            raise DeadlineExceeded(step.path, seconds, limit)
         raise AssertionError("this is a bug in swarmlet: a scope ended without result and without cancellation")
 
-    async def _with_retries(self, step: Step) -> object:
-        scope = step.scope.enter(step.node.options)
-        current = Current(self.state, step.path, scope)
-        shape = step.node.shape
+    def _time_for(self, options: Options) -> tuple[float, str]:
+        """The seconds that a node with these options has, and which of them says so."""
+        limits = {"timeout": options.timeout}
+        if options.deadline is not None:
+            limits["deadline"] = options.deadline.timestamp() - self.state.recorder.now()
+        if options.reserve is not None:
+            limits["reserve"] = time_left() - options.reserve
+        return min((seconds, name) for name, seconds in limits.items() if seconds is not None)
+
+    async def _with_retries(self, step: Step, lease: Lease | None) -> object:
+        options, shape = step.node.options, step.node.shape
+        scope = step.scope.enter(options)
+        if options.concurrency is not None:
+            scope = scope.through(gate(options.concurrency))
         if not isinstance(shape, Leaf):
             return await drive(step.node, step.args, step.kwargs, step.path, scope, self.state)
+        current = Current(self.state, step.path, scope, lease)
         if scope.retry is None or shape.retries_itself:
             return await self._call(shape, step, current)
         return await self._again_and_again(shape, step, current, scope.retry)
@@ -89,7 +146,7 @@ class LocalRunner:
         recorder = self.state.recorder
 
         def attempt(number: int) -> Coroutine[object, object, object]:
-            fresh = Current(self.state, step.path, current.scope)
+            fresh = Current(self.state, step.path, current.scope, current.lease)
             fresh.attempt = number
             return self._call(leaf, step, fresh)
 

@@ -17,7 +17,7 @@ from swarmlet.graph.shape import Leaf
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from swarmlet.engine.frame import Frame
+    from swarmlet.engine.frame import Decision, Errand, Frame
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Scope
 
@@ -26,13 +26,17 @@ if TYPE_CHECKING:
 class Scheduler:
     """Schedules one execution of a node that has nodes inside.
 
-    `ready` holds the steps that may start now, in order. Tell it with `step_finished` and `step_failed` how they went.
-    When `done` is true, `output` is the node's result; when `failures` is not empty, the node has failed and nothing more
-    should be started. `moment` is a fresh one whenever it was told something: whoever has a clock says when that was.
+    `ready` holds the steps that may start now, in order. Tell it with `step_finished` and `step_failed` how they went, and
+    with `errand_done` and `errand_failed` what the `errands` brought. When `done` is true, `output` is the node's result;
+    when `failures` is not empty, the node has failed. In both cases nothing more should be started, what still runs should
+    be cancelled, and what it says then is not heard. `decisions` are for the record. `moment` is a fresh one whenever it was
+    told something: whoever has a clock says when that was.
     """
 
     def __init__(self, node: AnyNode, args: Sequence[object], kwargs: Mapping[str, object], path: str, scope: Scope) -> None:
         self.ready: deque[Step] = deque()
+        self.errands: deque[tuple[Frame, Errand]] = deque()
+        self.decisions: deque[Decision] = deque()
         self.failures: list[Exception] = []
         self.done: bool = False
         self.output: object = None
@@ -41,17 +45,43 @@ class Scheduler:
         self._open(node, args, kwargs, path, scope, None, 0)
         self._settle()
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more should be started."""
+        return self.done or bool(self.failures)
+
     def step_finished(self, step: Step, value: object) -> None:
         """`step` returned `value`."""
+        if self.done:
+            return
         self.moment = Moment()
         self.complete(step.frame, step.key, value)
         self._settle()
 
     def step_failed(self, step: Step, error: Exception) -> None:
         """`step` failed with `error`."""
+        if self.done:
+            return
         self.moment = Moment()
         self.fail(step.frame, step.key, error)
         self._settle()
+
+    def errand_done(self, frame: Frame, news: object) -> None:
+        """An errand for `frame` has brought `news`."""
+        if self.over:
+            return
+        self.moment = Moment()
+        try:
+            frame.told(news)
+        except Exception as error:  # noqa: BLE001  # values' own methods take part: what they raise is the node's failure
+            frame.fail(as_failure(frame.path, error))
+        self._settle()
+
+    def errand_failed(self, frame: Frame, error: Exception) -> None:
+        """An errand for `frame` could not be done."""
+        if not self.over:
+            frame.fail(as_failure(frame.path, error))
+            self._settle()
 
     # For frames
 
@@ -70,25 +100,36 @@ class Scheduler:
     ) -> None:
         """Start `node` as child `key` of `frame`. Its inputs have been there `since` then, if not since now.
 
-        A leaf becomes a step. So does a node with options of its own, and one that must be able to fail alone (`apart`):
-        its runner executes it in a scheduler of its own, inside one cancel scope. Any other node is opened here, so that
-        its steps run beside everything else.
+        A leaf becomes a step. So does a node with options of its own, one that must be able to fail alone (`apart`), and one
+        that may be done while nodes inside still run: its runner executes it in a scheduler of its own, inside one cancel
+        scope. Any other node is opened here, so that its steps run beside everything else.
         """
-        if isinstance(node.shape, Leaf) or apart or not node.options.empty:
+        shape = node.shape
+        if isinstance(shape, Leaf) or apart or not node.options.empty or shape.ends_early:
             self.ready.append(Step(path, node, args, kwargs, scope, frame, key, since or self.moment))
         else:
             now, self.moment = self.moment, since or self.moment
             self._open(node, args, kwargs, path, scope, frame, key)
             self.moment = now
 
+    def send(self, frame: Frame, errand: Errand) -> None:
+        """Have something done outside, on which `frame.told` will hear what it gave."""
+        self.errands.append((frame, errand))
+
+    def decide(self, decision: Decision) -> None:
+        """Put a choice into the record."""
+        self.decisions.append(decision)
+
     def complete(self, frame: Frame | None, key: int, value: object) -> None:
         """Child `key` of `frame` has its result. `None` is the whole."""
         self._completions.append((frame, key, value))
 
     def fail(self, frame: Frame | None, key: int, error: Exception) -> None:
-        """Child `key` of `frame` has failed: the nearest frame that deals with failures does, or the whole fails."""
+        """Child `key` of `frame` has failed: the nearest frame that handles that goes on, or the whole fails."""
         while frame is not None:
-            if frame.failed(key, error):
+            if frame.handles(key):
+                if not self.over:
+                    frame.failed(key, error)
                 return
             key, frame = frame.key, frame.parent
         self.failures.append(error)
@@ -112,6 +153,8 @@ class Scheduler:
         """Tell frames of completions until nothing new is complete. A queue, so that depth never grows with rounds."""
         while self._completions:
             frame, key, value = self._completions.popleft()
+            if self.over:
+                continue
             if frame is None:
                 self.done, self.output = True, value
                 continue

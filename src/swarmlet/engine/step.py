@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
 
-from swarmlet.errors import RunError, StepFailed
+from swarmlet.errors import RunError, StepFailed, StepsFailed
 from swarmlet.trace.record import text_of
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ class Faulted:
 Outcome: TypeAlias = Finished | Faulted
 
 
+class Drained(BaseException):
+    """A step was not started, or left unfinished, because its swarm is being drained. No failure, so nothing handles it."""
+
+
 class StepRunner(Protocol):
     """Executes steps: in this process, against a journal, or somewhere else. The scheduler does not know which.
 
@@ -110,6 +114,13 @@ def _is_below(path: str, other: str) -> bool:
     return other.startswith(path) and other[len(path) : len(path) + 1] in ("", "/", "[")
 
 
+def all_failed(path: str, reason: str, causes: Sequence[Exception]) -> Exception:
+    """One error for a node all of whose ways to succeed have failed; its cause is theirs, or the group of theirs."""
+    failed = StepFailed(path, f"{reason}: {'; '.join(str(cause) for cause in causes)}")
+    failed.__cause__ = causes[0] if len(causes) == 1 else ExceptionGroup(f"what failed in {path!r}", list(causes))
+    return failed
+
+
 def flat(error: Exception) -> Iterator[Exception]:
     """The errors in a group, at any depth; an error that is no group is itself."""
     if isinstance(error, ExceptionGroup):
@@ -122,4 +133,4 @@ def flat(error: Exception) -> Iterator[Exception]:
 def together(path: str, errors: Sequence[Exception]) -> Exception:
     """One error for all that failed: itself if it is alone, else a group."""
     every = [one for error in errors for one in flat(error)]
-    return every[0] if len(every) == 1 else ExceptionGroup(f"{len(every)} steps of {path!r} failed", every)
+    return every[0] if len(every) == 1 else StepsFailed(path, every)

@@ -3,10 +3,13 @@
 node        `Node`: a typed definition with a name, a signature, options and a shape
 shape       what the engine and the drawings see of a node; `Leaf`
 lift        `@node` and `@graph`
-each, loop, switch   the combinators, one file each: a function for users, a shape for the engine, how it is drawn
+each, loop, switch, match, race, hedge, vote, best, cascade   the combinators, one file each: a function for users, a shape
+            for the engine, how it is drawn; `team` is a shape alone, as its members are agents
+arms        what combinators of several nodes have in common; `ballot` counts votes
 plan        a graph compiled to a frozen table of steps
+outline     what a node may do, row by row, before it runs; `bound` is an upper bound on calls, with symbols
 wiring      the builder: records calls as steps, collects all that is wrong
-building    the graph that is being built here, if any
+building    the graph that is being built here, if any, and what becomes of one that is broken
 check       whether what is wired fits what is asked
 ref         what stands for a value while a graph is being built
 expr        where a step's argument comes from: a slot, a field of it, a list of them

@@ -1,12 +1,13 @@
-"""The graph that is being built here, if any: where a call of a node is recorded."""
+"""The graph that is being built here, if any: where a call of a node is recorded. And what becomes of one that is broken."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, final
 
-from swarmlet.errors import WiringError
+from swarmlet.errors import GraphError, WiringError
 from swarmlet.graph.source import user_line
 
 if TYPE_CHECKING:
@@ -34,3 +35,37 @@ def wire(node: AnyNode, args: tuple[object, ...], kwargs: Mapping[str, object]) 
             "To wire it, call it in the body of a @graph."
         )
     return graph.add(node, args, kwargs)
+
+
+_checking: ContextVar[list[GraphError] | None] = ContextVar("swarmlet_checking", default=None)
+
+
+@final
+class Broken:
+    """What is called in place of a graph that could not be built, while graphs are only checked."""
+
+    def __init__(self, error: GraphError) -> None:
+        self.error = error
+
+    async def __call__(self, *_: object, **__: object) -> object:
+        """Raise the error that the graph's definition would have raised."""
+        raise type(self.error)(self.error.problems)
+
+
+@contextmanager
+def checking() -> Generator[list[GraphError], None, None]:
+    """Meanwhile a broken `@graph` does not raise: its error is in the list, and a node of its signature stands in for it."""
+    errors: list[GraphError] = []
+    token = _checking.set(errors)
+    try:
+        yield errors
+    finally:
+        _checking.reset(token)
+
+
+def remember(error: GraphError) -> bool:
+    """Note what is wrong with a graph, if graphs are only checked."""
+    errors = _checking.get()
+    if errors is not None:
+        errors.append(error)
+    return errors is not None

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Set
 from types import GenericAlias
 from typing import Any, Literal, cast, get_args
 
-from typing_extensions import get_type_hints, is_typeddict
+from typing_extensions import is_typeddict
 
 from swarmlet.graph.ref import about, holds_refs, is_ref, parts_of
-from swarmlet.graph.types import element_type, fits, item_type, show
+from swarmlet.graph.types import element_type, field_type, fits, item_type, show
 
 
 def mismatches(value: object, wanted: object) -> Iterator[tuple[str, object, object]]:
@@ -60,9 +60,8 @@ def _typed_parts(value: object, wanted: object) -> Iterator[tuple[object, object
     """The parts of a container that holds refs, each with the type that `wanted` asks of it."""
     parts = parts_of(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hints = get_type_hints(type(value), include_extras=True)
         names = [field.name for field in dataclasses.fields(value) if field.init]
-        yield from ((part, hints.get(name, Any)) for name, part in zip(names, parts, strict=True))
+        yield from ((part, field_type(type(value), name) or Any) for name, part in zip(names, parts, strict=True))
     elif isinstance(value, dict):
         keys = list(cast("dict[object, object]", value))
         yield from ((part, item_type(wanted, key) or Any) for key, part in zip(keys, parts, strict=True))

@@ -5,7 +5,7 @@ The canvas knows boxes, frames and edges. What a node looks like is said by its 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias, final
 
@@ -18,6 +18,15 @@ class Drawable(Protocol):
 
     def draw(self, canvas: Canvas, label: str) -> Ends:
         """Draw it, and give where edges arrive and leave."""
+        ...
+
+
+class Drawn(Protocol):
+    """What has a shape that a canvas can take."""
+
+    @property
+    def shape(self) -> Drawable:
+        """Its shape."""
         ...
 
 
@@ -55,6 +64,17 @@ class Canvas:
         yield name
         self._depth -= 1
         self._line("end")
+
+    def beside(self, label: str, parts: Iterable[tuple[str, Drawn]]) -> Ends:
+        """Draw a frame around parts that run beside one another."""
+        begins: list[str] = []
+        results: list[str] = []
+        with self.frame(label):
+            for name, part in parts:
+                begin, end = part.shape.draw(self, name)
+                begins += begin
+                results += end
+        return begins, results
 
     def edges(self, begin: Sequence[str], end: Sequence[str], label: str = "") -> None:
         """Draw an arrow from each of `begin` to each of `end`."""

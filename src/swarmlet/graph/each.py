@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
@@ -22,9 +22,10 @@ from typing import (
 
 from pydantic import ConfigDict, Field
 
-from swarmlet.errors import GraphError
+from swarmlet.graph.arms import count_problems, refuse
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import Node, is_count
+from swarmlet.graph.shape import Composite, Part
 from swarmlet.graph.source import user_line
 
 if TYPE_CHECKING:
@@ -56,13 +57,24 @@ class Failed:
 
 @final
 @dataclass(frozen=True, slots=True)
-class EachShape:
+class EachShape(Composite):
     """A map, for the engine: execute `body` for each item, `concurrency` of them at once."""
 
     word: ClassVar[str] = "each"
     body: AnyNode
     concurrency: int | None
     on_error: OnError
+    at_least: int | None = None
+    enough: int | None = None
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether it is done when some items are."""
+        return self.enough is not None
+
+    def parts(self) -> Iterator[Part]:
+        """The mapped node, once for each item."""
+        yield Part("[i]", self.body, None)
 
     def draw(self, canvas: Canvas, label: str) -> Ends:
         """A frame around the mapped node."""
@@ -76,41 +88,79 @@ def each(
     body: Callable[Concatenate[A, P], B],
     *,
     concurrency: int | None = None,
-    on_error: Literal["raise", "skip"] = "raise",
-) -> Node[Concatenate[Sequence[A], P], list[B]]: ...
+    on_error: Literal["raise"] = "raise",
+    enough: int | None = None,
+) -> Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B]]: ...
 
 
 @overload
 def each(
-    body: Callable[Concatenate[A, P], B], *, concurrency: int | None = None, on_error: Literal["keep"]
-) -> Node[Concatenate[Sequence[A], P], list[B | Failed]]: ...
+    body: Callable[Concatenate[A, P], B],
+    *,
+    concurrency: int | None = None,
+    on_error: Literal["skip"],
+    at_least: int | None = None,
+    enough: int | None = None,
+) -> Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B]]: ...
+
+
+@overload
+def each(
+    body: Callable[Concatenate[A, P], B],
+    *,
+    concurrency: int | None = None,
+    on_error: Literal["keep"],
+    at_least: int | None = None,
+) -> Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B | Failed]]: ...
 
 
 def each(
-    body: Callable[Concatenate[A, P], B], *, concurrency: int | None = None, on_error: OnError = "raise"
-) -> Node[Concatenate[Sequence[A], P], list[B]] | Node[Concatenate[Sequence[A], P], list[B | Failed]]:
+    body: Callable[Concatenate[A, P], B],
+    *,
+    concurrency: int | None = None,
+    on_error: OnError = "raise",
+    at_least: int | None = None,
+    enough: int | None = None,
+) -> (
+    Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B]]
+    | Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B | Failed]]
+):
     """Map `body` over a list: all items at once, or at most `concurrency` of them; results in the order of the items.
 
-    Further arguments are the same for each item. An empty list gives an empty list. When an item fails, `"raise"` stops
-    the others and fails; `"keep"` puts a `Failed` in its place, and what the others paid for is kept; `"skip"` leaves it
-    out. Item i has the path `name[i]`.
+    Further arguments are the same for each item. An empty list gives an empty list. The items of an async iterable start as
+    they arrive, and are asked for only as fast as `concurrency` allows. Item i has the path `name[i]`, from 0.
+
+    When an item fails, `on_error="raise"` stops the others and fails; `"keep"` puts a `Failed` in its place, and what the
+    others paid for is kept; `"skip"` leaves it out. With `at_least`, keeping and skipping have a bound: the map fails as soon
+    as fewer items than that can succeed, with one `StepFailed` that has all causes. With `enough`, the map is done as soon as
+    so many items have succeeded: the others are cancelled and left out.
     """
     node = as_node(body, "each", "body")
     first = node.signature.first
-    here = f"{user_line()}: each({node.name}"
+    problems = list(count_problems(concurrency=concurrency, at_least=at_least, enough=enough))
     if first is None:
-        raise GraphError(f"{here}): {node.name!r} takes no positional parameter that an item could go to")
-    if concurrency is not None and not is_count(concurrency):
-        raise GraphError(f"{here}, concurrency=) must be a whole number of at least 1, not {concurrency!r}")
+        problems.append(f"{node.name!r} takes no positional parameter that an item could go to")
     if on_error not in ("raise", "keep", "skip"):
-        raise GraphError(f"{here}, on_error=) is 'raise', 'keep' or 'skip', not {on_error!r}")
+        problems.append(f"on_error= is 'raise', 'keep' or 'skip', not {on_error!r}")
+    problems += _contradictions(on_error, at_least, enough)
+    refuse(user_line(), f"each({node.name})", problems)
+    item = node.signature.parameters[0].annotation
     result = node.signature.returns
     given = Union[result, Failed] if on_error == "keep" else result  # noqa: UP007  # a value, not an annotation
-    items, returns = cast("Any", Sequence)[first.annotation], cast("Any", list)[given]  # Any: types made at run time
+    sources = cast("Any", Sequence)[item], cast("Any", AsyncIterable)[item]  # Any: types made at run time
     return Node(
         name=node.name,
-        signature=node.signature.with_first(items, returns),
-        shape=EachShape(node, concurrency, on_error),
+        signature=node.signature.with_first(Union[sources], cast("Any", list)[given]),  # noqa: UP007  # as above
+        shape=EachShape(node, concurrency, on_error, at_least, enough),
         origin=node.origin,
         doc=node.__doc__,
     )
+
+
+def _contradictions(on_error: OnError, at_least: int | None, enough: int | None) -> Iterator[str]:
+    if at_least is not None and on_error == "raise":
+        yield "at_least= cannot apply: with on_error='raise' every item must succeed; choose 'keep' or 'skip'"
+    if enough is not None and on_error == "keep":
+        yield "enough= cannot apply with on_error='keep': the items that are cancelled would have no place in the list"
+    if is_count(enough) and is_count(at_least) and cast("int", at_least) > cast("int", enough):
+        yield f"at_least={at_least} cannot be reached, as it is done with enough={enough}"

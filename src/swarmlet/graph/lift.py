@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from swarmlet.errors import GraphError
+from swarmlet.graph.building import Broken, remember
 from swarmlet.graph.node import Node, step_name
 from swarmlet.graph.plan import GraphShape
 from swarmlet.graph.shape import Leaf
@@ -106,6 +107,15 @@ def graph(body: Callable[P, T], /) -> Node[P, T]:
 
     Raises `GraphError` that lists everything that is wrong with the wiring, before any model call.
     """
+    try:
+        return _graph(body)
+    except GraphError as error:
+        if not remember(error):
+            raise
+        return _stand_in(body, error)
+
+
+def _graph(body: Callable[P, T]) -> Node[P, T]:
     if inspect.iscoroutinefunction(body):
         raise GraphError(f"{definition_line(body)}: @graph {describe(body)} must be a plain function: wiring needs no await")
     if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
@@ -120,6 +130,20 @@ def graph(body: Callable[P, T], /) -> Node[P, T]:
         origin=origin_of(body),
         doc=inspect.getdoc(body),
     )
+
+
+def _stand_in(body: Callable[P, T], error: GraphError) -> Node[P, T]:
+    """A node of the graph's signature, so that what uses a broken graph can be checked too. It cannot run."""
+    try:
+        signature = signature_of(body)
+    except GraphError:
+        signature = signature_of(_anything)
+    broken = Leaf(Broken(error), is_async=True)
+    return Node(name=step_name(_name_of(body)), signature=signature, shape=broken, origin=origin_of(body))
+
+
+def _anything(*args: Any, **kwargs: Any) -> Any:  # Any: whatever a graph whose hints cannot be resolved takes
+    raise NotImplementedError
 
 
 def as_node(function: Callable[P, T], combinator: str, role: str) -> Node[P, T]:

@@ -12,6 +12,7 @@ from typing_extensions import ParamSpec, TypeVar
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import Node, is_count
+from swarmlet.graph.shape import Composite, Part
 from swarmlet.graph.signature import Signature, in_common, misfits
 from swarmlet.graph.source import user_line
 from swarmlet.graph.types import fits, show
@@ -46,7 +47,7 @@ class Done(Generic[R_co]):
 
 @final
 @dataclass(frozen=True, slots=True)
-class LoopShape:
+class LoopShape(Composite):
     """A loop, for the engine: execute `body` until it is done, `rounds` times at most, then `otherwise`."""
 
     word: ClassVar[str] = "loop"
@@ -65,6 +66,12 @@ class LoopShape:
         canvas.turn(end[0], other[0][0], "rounds used up")
         return begin, [*end, *other[1]]
 
+    def parts(self) -> Iterator[Part]:
+        """The rounds, and what makes the result when they are used up."""
+        yield Part("[i]", self.body, self.rounds)
+        if self.otherwise is not None:
+            yield Part(f"/{self.otherwise.name}", self.otherwise)
+
 
 def loop(
     body: Callable[Concatenate[S, P], Again[S] | Done[R]],
@@ -76,7 +83,7 @@ def loop(
 
     Further arguments are the same in each round. At most `rounds` rounds: after them `otherwise`, a node of the same
     arguments, makes the result from the last state; without it the run fails with `RoundsExhausted`. Round i has the path
-    `name[i]`, from 0.
+    `name[i]`, from 0. `current().history(State)` gives the states of the rounds up to now.
     """
     node = as_node(body, "loop", "body")
     last = as_node(otherwise, "loop", "otherwise") if otherwise is not None else None

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.building import wire
 from swarmlet.graph.draw import mermaid
-from swarmlet.graph.plan import GraphShape
-from swarmlet.graph.types import show
+from swarmlet.graph.plan import plan_of
+from swarmlet.graph.signature import misfits, stricter
+from swarmlet.graph.source import user_line
+from swarmlet.graph.types import fits, show, without_sources
 from swarmlet.policy.options import Options
 from swarmlet.trace.record import encoder
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Self
 
     from swarmlet.graph.plan import Plan
-    from swarmlet.graph.shape import Shape
+    from swarmlet.graph.shape import AnyNode, Shape
     from swarmlet.graph.signature import Signature
     from swarmlet.policy.retry import Retry
     from swarmlet.trace.record import Encoder
@@ -70,7 +73,10 @@ class Node(Generic[P, T_co]):
             shape=shape,
             origin=origin,
             options=options or Options(),
-            _encoders=({p.name: encoder(p.annotation) for p in signature.parameters}, encoder(signature.returns)),
+            _encoders=(
+                {p.name: encoder(without_sources(p.annotation)) for p in signature.parameters},
+                encoder(signature.returns),
+            ),
             __doc__=doc,
         )
 
@@ -99,23 +105,44 @@ class Node(Generic[P, T_co]):
         model: str | None = None,
         retry: Retry | None = None,
         timeout: float | None = None,
+        deadline: datetime | None = None,
+        reserve: float | None = None,
+        concurrency: int | None = None,
+        # A node of more general result takes more general fallbacks, and gives itself as such: sound, as nodes never change.
+        fallback: Fallback[P, T_co] | None = None,
     ) -> Self:
         """A node like this one with options that apply to everything under it; see `Options`.
 
-        `name` is how its steps are called in paths, instead of the function's name.
+        `name` is how its steps are called in paths, instead of the function's name. `fallback` is a node of the same
+        arguments that is run if this one fails, after all its retries; its path is `name/~` and its own name, and it runs under
+        the options around this node, not under its own. Raises `GraphError` for an option that cannot apply to this node.
         """
+        other = as_fallback(self, fallback) if fallback is not None else None
+        given = Options(
+            model=model,
+            retry=retry,
+            timeout=timeout,
+            deadline=deadline,
+            reserve=reserve,
+            concurrency=concurrency,
+            fallback=other,
+        )
+        options = self.options.update(given)
+        if problems := list(self.shape.refuses(options)):
+            raise GraphError([f"{user_line()}: {self.name}.with_options: {problem}" for problem in problems])
         changed = copy.copy(self)
-        vars(changed)["options"] = self.options.update(Options(model=model, retry=retry, timeout=timeout))
+        vars(changed)["options"] = options
         if name is not None:
             vars(changed).update(name=step_name(name), named=True)
         return changed
 
     @property
     def plan(self) -> Plan:
-        """The frozen table of steps that this graph was compiled to. Only a `@graph` has one."""
-        if not isinstance(self.shape, GraphShape):
-            raise GraphError(f"{self.name!r} is not a @graph, so it has no plan of its own")
-        return self.shape.plan
+        """What a run of this node may do, before it: print it. For a graph it is the frozen table of its steps.
+
+        A node that is no graph has the plan of a graph that does nothing else. `plan.calls` bounds the number of model calls.
+        """
+        return plan_of(cast("AnyNode", self))
 
     def to_mermaid(self) -> str:
         """The node as a Mermaid flowchart."""
@@ -127,6 +154,34 @@ class Node(Generic[P, T_co]):
     def __repr__(self) -> str:
         takes = ", ".join(f"{p.name}: {show(p.annotation)}" for p in self.signature.parameters)
         return f"<{type(self).__name__} {self.name}({takes}) -> {show(self.signature.returns)}>"
+
+
+class Fallback(Protocol[P, T_co]):
+    """What type checkers see of a fallback: more than a callable, so that they flag functions that are no nodes.
+
+    It is no `Node[P, T]`, as ty and pyright take its parameter list as invariant.
+    """
+
+    name: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
+        """As of a node."""
+        ...
+
+
+def as_fallback(node: AnyNode, fallback: object) -> AnyNode:
+    """The node that stands in for `node`. Raises `GraphError` if it cannot be called like it."""
+    here = f"{user_line()}: {node.name}.with_options(fallback=)"
+    if not isinstance(fallback, Node):
+        raise GraphError(f"{here} is a node of the same arguments, not {fallback!r}; make one with @node")
+    other = cast("AnyNode", fallback)
+    pair = other.name, other.signature, node.name, node.signature
+    if problems := [*misfits(*pair), *stricter(*pair)]:
+        raise GraphError([f"{here}: {problem}" for problem in problems])
+    if not fits(other.signature.returns, node.signature.returns):
+        gives = f"{other.name!r} gives {show(other.signature.returns)}"
+        raise GraphError(f"{here}: {gives}, but {node.name!r} gives {show(node.signature.returns)}")
+    return other
 
 
 def step_name(name: str) -> str:
@@ -150,3 +205,8 @@ def check_call(doing: str, node: object, args: Sequence[object], kwargs: Mapping
 def is_count(number: object) -> bool:
     """Whether `number` is a whole number of at least 1, which `True` and `2.0` are not."""
     return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+
+
+def is_number(number: object) -> bool:
+    """Whether `number` is an `int` or a `float`, which `True` is not."""
+    return isinstance(number, int | float) and not isinstance(number, bool)

@@ -7,13 +7,18 @@ starts when its own inputs are ready, whichever graph it was written in. A plan 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from inspect import Parameter
 from typing import TYPE_CHECKING, ClassVar, final
 
-from swarmlet.graph.expr import Expr, evaluate, slots
+from swarmlet.graph.expr import Expr, Slot, evaluate, slots
+from swarmlet.graph.outline import Outline
+from swarmlet.graph.shape import Composite, Part
+from swarmlet.policy.options import Options
 
 if TYPE_CHECKING:
+    from swarmlet.graph.bound import Bound
     from swarmlet.graph.draw import Canvas, Ends
     from swarmlet.graph.shape import AnyNode
 
@@ -43,12 +48,17 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """A graph as a table: slots 0 to n-1 are the inputs, slot n+i is the result of step i."""
+    """A graph as a table: slots 0 to n-1 are the inputs, slot n+i is the result of step i.
+
+    `print(plan)` shows all that may run, with what bounds it, and the worst-case number of model calls.
+    """
 
     name: str
     inputs: tuple[str, ...]
     steps: tuple[PlannedStep, ...]
     output: Expr
+    of: AnyNode | None = field(default=None, repr=False, compare=False)
+    """The node that was asked for its plan, whose options count for everything in it."""
 
     @cached_property
     def waiting(self) -> tuple[int, ...]:
@@ -65,6 +75,24 @@ class Plan:
                     table[slot - len(self.inputs)].append(index)
         return tuple(tuple(sorted(row)) for row in table)
 
+    @cached_property
+    def outline(self) -> Outline:
+        """All that may run, also inside the steps, row by row."""
+        return Outline(self.of or _Graph(self.name, GraphShape(self)))
+
+    @property
+    def calls(self) -> Bound:
+        """The most model calls that a run makes, each counted once however often it is tried again."""
+        return self.outline.calls
+
+    @property
+    def attempts(self) -> Bound:
+        """The most model calls that a run makes, with all retries."""
+        return self.outline.attempts
+
+    def __str__(self) -> str:
+        return str(self.outline)
+
     def __iter__(self) -> Iterator[PlannedStep]:
         return iter(self.steps)
 
@@ -74,11 +102,15 @@ class Plan:
 
 @final
 @dataclass(frozen=True, slots=True)
-class GraphShape:
+class GraphShape(Composite):
     """A graph, for the engine: execute the plan's steps, each when its inputs are ready."""
 
     word: ClassVar[str] = ""
     plan: Plan
+
+    def parts(self) -> Iterator[Part]:
+        """Its steps, each of which runs once."""
+        return (Part(f"/{step.path}", step.node) for step in self.plan)
 
     def draw(self, canvas: Canvas, label: str) -> Ends:
         """A frame around the steps, with an arrow for each value that flows."""
@@ -93,3 +125,27 @@ class GraphShape:
                 begins += [] if sources else begin
         results = [box for slot in sorted(set(slots(self.plan.output))) if slot >= first for box in ends[slot - first][1]]
         return begins or [frame], results or [frame]
+
+
+def plan_of(node: AnyNode) -> Plan:
+    """The plan of any node: a graph's own, and for any other node one of a single step, to be read and not to be run."""
+    if isinstance(node.shape, GraphShape):
+        return replace(node.shape.plan, of=node)
+    parameters = node.signature.parameters
+    args = tuple(Slot(index) for index, one in enumerate(parameters) if one.kind not in _BY_NAME)
+    kwargs = {one.name: Slot(index) for index, one in enumerate(parameters) if one.kind in _BY_NAME}
+    step = PlannedStep(node.name, node, args, kwargs, line="")
+    return Plan(node.name, tuple(one.name for one in parameters), (step,), Slot(len(parameters)), of=node)
+
+
+_BY_NAME = (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """A graph of which only the plan is known."""
+
+    name: str
+    shape: GraphShape
+    options: Options = field(default_factory=Options)

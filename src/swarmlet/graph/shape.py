@@ -5,7 +5,7 @@ Shapes tell nodes apart. There are few: `Leaf` here, and one class for each comb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, final
 
@@ -22,9 +22,35 @@ class Shape(Protocol):
     word: ClassVar[str]
     """What users write to make one, `each` say; empty for what they write as a function."""
 
+    @property
+    def ends_early(self) -> bool:
+        """Whether it may be done while nodes inside still run. They are cancelled then, so it needs its own cancel scope."""
+        ...
+
+    def parts(self) -> Iterable[Part]:
+        """The nodes inside, and how often each may run."""
+        ...
+
     def draw(self, canvas: Canvas, label: str) -> Ends:
         """Draw it, and give where edges arrive and leave."""
         ...
+
+    def refuses(self, options: Options) -> Iterable[str]:
+        """What is wrong with setting these options on a node of this shape."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A node inside another: how its steps' paths go on from there, and how often it runs at most."""
+
+    suffix: str
+    node: AnyNode
+    times: int | None = 1
+    """`None`: once for each item."""
+    either: bool = False
+    """Whether only one of the parts marked so runs."""
 
 
 class AnyNode(Protocol):
@@ -73,7 +99,23 @@ class AnyNode(Protocol):
 
 def called(node: AnyNode) -> str:
     """What messages call a node: as it was written, `each(fetch)` say."""
-    return f"{node.shape.word}({node.name})" if node.shape.word else node.name
+    word = node.shape.word
+    return f"{word}({node.name})" if word not in ("", node.name) else node.name
+
+
+class Composite:
+    """What the shapes have in common that have nodes inside."""
+
+    __slots__ = ()
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether it may be done while nodes inside still run."""
+        return False
+
+    def refuses(self, options: Options) -> Iterable[str]:
+        """Every option can apply: to what is inside."""
+        return ()
 
 
 @final
@@ -88,6 +130,38 @@ class Leaf:
     """A sync callable that runs in a worker thread."""
     retries_itself: bool = False
     """It obeys the retry policy inside (agents retry their calls), so the step as a whole is tried once."""
+    calls: int = 0
+    """How many model calls it makes at most, retries not counted."""
+    tools: tuple[AnyNode, ...] = ()
+    """The nodes that it may run when a model asks for them."""
+
+    @property
+    def ends_early(self) -> bool:
+        """It is one step."""
+        return False
+
+    @property
+    def inline(self) -> bool:
+        """Whether it runs on the event loop without ever waiting, so that nothing can interrupt it."""
+        return not self.is_async and not self.thread
+
+    def parts(self) -> Iterable[Part]:
+        """Nothing: it is opaque."""
+        return ()
+
+    def refuses(self, options: Options) -> Iterator[str]:
+        """Options that could never have an effect on a function."""
+        if self.retries_itself and options.concurrency is not None and not self.tools:
+            yield "concurrency= bounds steps that run under a node, and no step runs under this agent"
+        if not self.inline:
+            return
+        for name in ("model", "concurrency"):
+            if getattr(options, name) is not None:
+                yield f"{name}= cannot apply: no model call and no other step can run under a sync function on the event loop"
+        if options.retry is None and options.limits_time:  # else it bounds the waits between attempts
+            yield "no time limit can stop a sync function on the event loop; make it async, or @node(thread=True)"
+        if options.retry is not None and options.retry.on == ():
+            yield "retry= never applies: say after which exceptions a function is tried again, Retry(on=TimeoutError)"
 
     def draw(self, canvas: Canvas, label: str) -> Ends:
         """A box; a double one for what makes calls of its own."""

@@ -75,10 +75,10 @@ def signature_of(function: Callable[..., object]) -> Signature:
 
 def misfits(name: str, given: Signature, other: str, wanted: Signature) -> Iterator[str]:
     """What keeps node `name` from being called with what `other` is called with."""
-    if len(given.parameters) != len(wanted.parameters):
+    if not _takes_as_many(given.parameters, wanted.parameters):
         yield f"{name!r} takes {len(given.parameters)} arguments, {other!r} takes {len(wanted.parameters)}"
         return
-    for mine, theirs in zip(given.parameters, wanted.parameters, strict=True):
+    for mine, theirs in zip(given.parameters, wanted.parameters, strict=False):
         if not _called_alike(mine, theirs):
             yield f"{name}({mine.name}=) is {mine.kind.description}, but {other}({theirs.name}=) is {theirs.kind.description}"
         elif not fits(theirs.annotation, mine.annotation):
@@ -86,10 +86,17 @@ def misfits(name: str, given: Signature, other: str, wanted: Signature) -> Itera
             yield f"{takes}, but {other}({theirs.name}=) takes {show(theirs.annotation)}"
 
 
+def stricter(name: str, given: Signature, other: str, wanted: Signature) -> Iterator[str]:
+    """What node `name` demands that may be left out where `other` is called."""
+    for mine, theirs in zip(given.parameters, wanted.parameters, strict=False):
+        if mine.default is _MISSING and theirs.default is not _MISSING:
+            yield f"{name}({mine.name}=) must be given, but {other}({theirs.name}=) may be left out"
+
+
 def in_common(signatures: Sequence[Signature], returns: object) -> Signature:
     """How all of them can be called: by keyword only where they agree on the name, left out only where all have a default."""
     parameters: list[inspect.Parameter] = []
-    for column in reversed(list(zip(*(signature.parameters for signature in signatures), strict=True))):
+    for column in reversed(list(zip(*(signature.parameters for signature in signatures), strict=False))):
         one = column[0]
         if any(other.default is _MISSING for other in column):
             one = one.replace(default=_MISSING)
@@ -98,6 +105,13 @@ def in_common(signatures: Sequence[Signature], returns: object) -> Signature:
             one = one.replace(kind=inspect.Parameter.POSITIONAL_ONLY)
         parameters.insert(0, one)
     return Signature(tuple(parameters), returns)
+
+
+def _takes_as_many(given: Sequence[inspect.Parameter], wanted: Sequence[inspect.Parameter]) -> bool:
+    """Whether as many arguments can be given here as there; further ones that may be left out do not count."""
+    further = given[len(wanted) :]
+    optional = (p.default is not _MISSING or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in further)
+    return len(given) >= len(wanted) and all(optional)
 
 
 def _called_alike(one: inspect.Parameter, other: inspect.Parameter) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar, Union, cast, final
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import Node
+from swarmlet.graph.shape import Composite, Part
 from swarmlet.graph.signature import in_common, misfits
 from swarmlet.graph.source import user_line
 from swarmlet.graph.types import members, show
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 @final
 @dataclass(frozen=True, slots=True)
-class SwitchShape:
+class SwitchShape(Composite):
     """A choice, for the engine: execute `key`, then the arm for its value."""
 
     word: ClassVar[str] = "switch"
@@ -43,6 +44,12 @@ class SwitchShape:
                 canvas.edges([choice], begin, value)
                 results += end
         return [choice], results
+
+    def parts(self) -> Iterator[Part]:
+        """The key, and the arms, of which one runs."""
+        yield Part(f"/{self.key.name}", self.key)
+        for arm in [*self.arms.values(), *([self.default] if self.default else [])]:
+            yield Part(f"/{arm.name if arm.name != self.key.name else f'{arm.name}~2'}", arm, either=True)
 
 
 def switch(key: Callable[P, K], arms: Mapping[K, Callable[P, T]], *, default: Callable[P, T] | None = None) -> Node[P, T]:
@@ -75,6 +82,8 @@ def _coverage(chooser: AnyNode, nodes: Mapping[K, AnyNode], other: AnyNode | Non
     """What is wrong with the set of values."""
     if not nodes:
         return ["it has no arms; route with {value: node, ...}"]
+    if kinds := [value.__name__ for value in nodes if isinstance(value, type)]:
+        return [f"{', '.join(kinds)}: switch routes by values; to route by the type of a value, match(arm, arm, ...)"]
     given = chooser.signature.returns
     values = members(given)
     if values is None:

@@ -109,6 +109,13 @@ def element_type(owner: object) -> object | None:
     return _of_each(owner, _element)
 
 
+def without_sources(type_: object) -> object:
+    """`type_` without its options that are async iterables, whose values cannot be written down."""
+    options = get_args(type_) if get_origin(type_) in _UNIONS else ()
+    rest = tuple(option for option in options if get_origin(option) is not abc.AsyncIterable)
+    return _join(rest) if 0 < len(rest) < len(options) else type_
+
+
 def show(type_: object) -> str:
     """A type as a user would write it, without modules: `list[Ticket]`, `Again[Attempt] | Done[Code]`."""
     origin, args = get_origin(type_), get_args(type_)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 from swarmlet.engine.context import RunState
+from swarmlet.engine.drain import not_started
 from swarmlet.engine.driver import execute
 from swarmlet.engine.keep import keep_output, keep_values
 from swarmlet.engine.local import LocalRunner
-from swarmlet.engine.step import flat, named_arguments
-from swarmlet.errors import RunError
+from swarmlet.engine.step import Drained, flat, named_arguments
+from swarmlet.errors import RunError, RunStopped
 from swarmlet.graph.node import check_call
 from swarmlet.policy.options import Scope
-from swarmlet.trace.events import Noted, RunEnded, RunStarted
+from swarmlet.trace.events import Noted, RunEnded, RunStarted, StepNotStarted
 from swarmlet.trace.read import Trace
 from swarmlet.trace.result import PartialRun
 
@@ -42,7 +43,7 @@ def _version() -> str:
         return "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
     """A run to be executed: the node, its arguments, and where its record goes."""
 
@@ -52,6 +53,13 @@ class Running:
     recorder: Recorder
     resources: Mapping[type, object]
     flush: Callable[[], Awaitable[None]]
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    """Around all of the run."""
+    state: RunState = field(init=False)
+
+    def __post_init__(self) -> None:
+        runner = LocalRunner()
+        runner.state = self.state = RunState(self.recorder, runner, execute, self.resources)
 
     async def execute(self) -> object:
         """The node's result. However it ends, the record is complete and written before this returns or raises."""
@@ -65,6 +73,11 @@ class Running:
             await self.flush()
             self._attach(error)
             raise
+        except Drained:
+            self._left_undone()
+            recorder.emit(RunEnded(at=recorder.now(), state="drained"))
+            await self.flush()
+            raise self.stopped("drained") from None
         except BaseException:
             recorder.emit(RunEnded(at=recorder.now(), state="cancelled"))
             with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_FLUSH):
@@ -100,14 +113,22 @@ class Running:
             recorder.emit(Noted(at=recorder.now(), path=node.name, message=problem))
 
     async def _execute(self) -> object:
-        runner = LocalRunner()
-        state = RunState(recorder=self.recorder, runner=runner, execute=execute, resources=self.resources)
-        runner.state = state
-        return await execute(self.node, self.args, self.kwargs, self.node.name, Scope(), state)
+        return await execute(self.node, self.args, self.kwargs, self.node.name, Scope(), self.state)
+
+    def stopped(self, why: str) -> RunStopped:
+        """The error of a run that its swarm has stopped."""
+        error = RunStopped(self.node.name, why)
+        error.run = PartialRun(self.trace)
+        return error
+
+    def _left_undone(self) -> None:
+        recorder = self.recorder
+        for path, node in list(not_started(self.node, self.node.name, recorder.events)):
+            recorder.emit(StepNotStarted(at=recorder.now(), path=path, node=node.origin))
 
     def _attach(self, error: Exception) -> None:
         """Hand what was done and paid to the error that leaves."""
         partial = PartialRun(self.trace)
-        for one in flat(error):
+        for one in (error, *flat(error)):
             if isinstance(one, RunError):
                 one.run = partial

@@ -23,7 +23,7 @@ from swarmlet.swarm.running import Running
 from swarmlet.swarm.stream import Stream, StreamSink
 from swarmlet.trace.journal import JournalWriter
 from swarmlet.trace.record import Recorder
-from swarmlet.trace.result import PartialRun, Run
+from swarmlet.trace.result import Run
 
 if TYPE_CHECKING:
     from typing import Self
@@ -76,7 +76,8 @@ class Swarm:
         self._stack: AsyncExitStack | None = None
         self._resources: dict[type, object] = {}
         self._journal: JournalWriter | None = None
-        self._runs: dict[RunId, anyio.CancelScope] = {}
+        self._runs: dict[RunId, Running] = {}
+        self._draining = False
         self._idle: anyio.Event | None = None
 
     async def __aenter__(self) -> Self:
@@ -98,13 +99,36 @@ class Swarm:
     async def _stop_runs(self) -> None:
         """Cancel the runs that other tasks have started here, and wait until nothing of them is alive."""
         if self._runs:
-            if (step := current_or_none()) is not None and step.run_id in self._runs:
-                raise SwarmletError(f"step {step.path!r} cannot close the swarm that it runs in")
-            self._idle = anyio.Event()
-            for scope in self._runs.values():
-                scope.cancel("the swarm is closed")
+            self._refuse_inside("close")
+            for running in self._runs.values():
+                running.scope.cancel("the swarm is closed")
             with anyio.CancelScope(shield=True):
-                await self._idle.wait()
+                await self._all_ended()
+
+    async def drain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # what it says is more than a cancel
+        """Stop gracefully: running steps finish, no new ones start, and runs that are not done then end with `RunStopped`.
+
+        Returns when all runs have ended. What was not started is in their traces (`trace.not_started()`), and with a journal
+        nothing that was paid for is lost. Runs that have not ended after `timeout` seconds are cancelled. New runs end with
+        `RunStopped` at once.
+        What a running step starts itself, by `current().run` or as a tool, belongs to it and is started.
+        """
+        self._refuse_inside("drain")
+        self._draining = True
+        for running in self._runs.values():
+            running.state.drain()
+        with anyio.move_on_after(timeout):
+            await self._all_ended()
+        await self._stop_runs()
+
+    async def _all_ended(self) -> None:
+        if self._runs:
+            self._idle = self._idle or anyio.Event()
+            await self._idle.wait()
+
+    def _refuse_inside(self, doing: str) -> None:
+        if (step := current_or_none()) is not None and step.run_id in self._runs:
+            raise SwarmletError(f"step {step.path!r} cannot {doing} the swarm that it runs in")
 
     async def _open(self, stack: AsyncExitStack) -> None:
         if self._journal_path is not None:
@@ -170,19 +194,20 @@ class Swarm:
     async def _run(
         self, recorder: Recorder, node: Node[P, T], args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Run[T]:
+        if self._draining:
+            raise RunStopped(node.name, "drained")
         running = Running(cast("AnyNode", node), args, kwargs, recorder, self._resources, self._flush)
-        with anyio.CancelScope() as scope:
-            self._runs[recorder.run] = scope
+        with running.scope:
+            self._runs[recorder.run] = running
             try:
                 output = await running.execute()
             finally:
                 del self._runs[recorder.run]
                 if self._idle is not None and not self._runs:
                     self._idle.set()
+                    self._idle = None
             return Run(running.trace, cast("T", output))
-        stopped = RunStopped(node.name)
-        stopped.run = PartialRun(running.trace)
-        raise stopped
+        raise running.stopped("closed")
 
     @property
     def journal_error(self) -> JournalError | None:

@@ -20,7 +20,8 @@ RunId = NewType("RunId", str)
 Digest = NewType("Digest", str)
 """Names a recorded value by its content (BLAKE2b, 128 bits, hex)."""
 
-State: TypeAlias = Literal["finished", "failed", "cancelled"]
+State: TypeAlias = Literal["finished", "failed", "cancelled", "drained"]
+"""How something ended. `drained`: its swarm let running steps finish and started no more, so it was left unfinished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,36 @@ class StepRetried:
     wait: float
     """Seconds until the next attempt."""
     kind: Literal["step_retried"] = "step_retried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepNotStarted:
+    """A step that would have come next was not started, because the swarm was being drained."""
+
+    at: float
+    """When that was noted."""
+    path: str
+    """Which step."""
+    node: str
+    """Where the node is defined: `module:qualified.name`."""
+    kind: Literal["step_not_started"] = "step_not_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A step chose between the nodes under it: the winner of a race or a vote, the rung that answered, a fallback."""
+
+    at: float
+    """When."""
+    path: str
+    """The step that chose."""
+    by: str
+    """What it is: `race`, `hedge`, `vote`, `best`, `cascade`, `team` or `fallback`."""
+    chosen: str
+    """Path of the node that was chosen."""
+    reason: str
+    """Why; empty where content capture is off, as it may quote what a model said."""
+    kind: Literal["decided"] = "decided"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +289,8 @@ Event: TypeAlias = Annotated[
     RunStarted
     | StepStarted
     | StepRetried
+    | StepNotStarted
+    | Decided
     | CallStarted
     | CallEnded
     | ToolStarted

@@ -17,6 +17,7 @@ from swarmlet.errors import JournalError
 from swarmlet.trace.events import (
     CallEnded,
     CallStarted,
+    Decided,
     Digest,
     Event,
     Noted,
@@ -24,6 +25,7 @@ from swarmlet.trace.events import (
     RunId,
     RunStarted,
     StepEnded,
+    StepNotStarted,
     StepRetried,
     StepStarted,
     ToolEnded,
@@ -33,7 +35,7 @@ from swarmlet.trace.record import call_usage
 from swarmlet.usage import Usage
 
 K = TypeVar("K")
-StepState: TypeAlias = Literal["running", "finished", "failed", "cancelled"]
+StepState: TypeAlias = Literal["running", "finished", "failed", "cancelled", "drained"]
 
 
 @dataclass(slots=True)
@@ -89,7 +91,22 @@ class StepRecord:
     calls: list[CallRecord] = field(default_factory=list[CallRecord])
     tools: list[ToolRecord] = field(default_factory=list[ToolRecord])
     notes: list[Noted] = field(default_factory=list[Noted])
+    decisions: list[Decided] = field(default_factory=list[Decided])
+    left_out: StepNotStarted | None = None
+    """Set if it was not started, because the swarm was being drained."""
     children: list[StepRecord] = field(default_factory=list["StepRecord"])
+
+    def add(self, event: StepRetried | Noted | Decided | StepNotStarted) -> None:
+        """Take an event that is neither its beginning nor its end."""
+        match event:
+            case StepRetried():
+                self.retries.append(event)
+            case Noted():
+                self.notes.append(event)
+            case Decided():
+                self.decisions.append(event)
+            case StepNotStarted():
+                self.left_out = event
 
     @property
     def name(self) -> str:
@@ -103,8 +120,10 @@ class StepRecord:
             return self.ended.state
         if self.started:
             return "running"
+        if self.left_out:
+            return "drained"
         states = {child.state for child in self.children}
-        order: tuple[StepState, ...] = ("failed", "running", "cancelled", "finished")
+        order: tuple[StepState, ...] = ("failed", "running", "drained", "cancelled", "finished")
         for state in order:
             if state in states:
                 return state
@@ -205,6 +224,10 @@ class Trace:
         """The executed steps, in the order of their paths' tree (groups left out)."""
         return [step for step in self.root.walk() if step.started]
 
+    def not_started(self) -> list[str]:
+        """The paths of the steps that a drained run did not start."""
+        return [event.path for event in self.events if isinstance(event, StepNotStarted)]
+
     def step(self, path: str) -> StepRecord:
         """The step or group at `path`. Raises `KeyError` with the paths that there are."""
         root = self.root
@@ -260,10 +283,8 @@ def _collect(events: Iterable[Event], root: str) -> dict[str, StepRecord]:
                 step.started, step.ended = event, None
             case StepEnded():
                 step.ended = event
-            case StepRetried():
-                step.retries.append(event)
-            case Noted():
-                step.notes.append(event)
+            case StepRetried() | Noted() | Decided() | StepNotStarted():
+                step.add(event)
             case CallStarted():
                 record = CallRecord(event)
                 calls[event.path, event.turn, event.attempt] = record

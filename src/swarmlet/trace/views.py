@@ -109,7 +109,7 @@ def attempts(step: StepRecord) -> str:
 
 
 def notes(step: StepRecord) -> str:
-    """What went wrong in the step, what it was tried again after, and what the user should know."""
+    """What went wrong in the step, what it was tried again after, what it chose, and what the user should know."""
     told: list[str] = []
     if step.ended and step.ended.error:
         told.append(fault_text(step.ended.error))
@@ -117,6 +117,7 @@ def notes(step: StepRecord) -> str:
     failures += [call.ended.error.type for call in step.calls if call.ended and call.ended.error]
     failures += [f"{t.started.tool}: {t.ended.error.type}" for t in step.tools if t.ended and t.ended.error]
     told += [f"{name} (x{count})" if count > 1 else name for name, count in Counter(failures).items()]
+    told += [f"{choice.chosen.removeprefix(step.path).lstrip('/')}: {choice.reason}" for choice in step.decisions]
     told += [note.message for note in step.notes]
     text = line("; ".join(dict.fromkeys(told)))
     return text if len(text) <= NOTE_LENGTH else f"{text[: NOTE_LENGTH - 1]}…"

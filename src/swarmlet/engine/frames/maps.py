@@ -1,0 +1,132 @@
+"""Where a run stands inside a map: over a list, or over a source that gives its items one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from typing import TYPE_CHECKING, cast, final
+
+from typing_extensions import override
+
+from swarmlet.engine.frame import END, Frame, Place, Pull
+from swarmlet.engine.step import all_failed
+from swarmlet.errors import RunError, StepFailed
+from swarmlet.graph.each import EachShape, Failed
+from swarmlet.trace.record import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from swarmlet.engine.frame import Moment
+
+
+@final
+class EachFrame(Frame):
+    """A map: as many items at once as the bound allows, results in the order of the items."""
+
+    __slots__ = ("causes", "ended", "good", "items", "pulling", "results", "running", "shape", "since", "source")
+
+    def __init__(self, shape: EachShape, place: Place) -> None:
+        super().__init__(place)
+        self.shape: EachShape = shape
+        self.since: Moment = place.scheduler.moment
+        self.items: Sequence[object] = ()
+        self.source: AsyncIterator[object] | None = None
+        self.pulling: bool = False
+        self.ended: bool = False
+        """Whether every item has been started."""
+        self.running: int = 0
+        self.good: int = 0
+        self.results: list[object] = []
+        self.causes: list[Exception] = []
+
+    @override
+    def begin(self) -> None:
+        given = self.args[0]
+        if isinstance(given, AsyncIterable):
+            self.source = aiter(cast("AsyncIterable[object]", given))
+            self._go_on()
+            return
+        self.items = list(cast("Iterable[object]", given))
+        if not self._hopeless(len(self.items)):
+            self.ended = not self.items
+            self._go_on()
+
+    @override
+    def finished(self, key: int, value: object) -> None:
+        self.results[key] = value
+        self.good += 1
+        self.running -= 1
+        if self.good == self.shape.enough:
+            self.complete(self._found())
+        else:
+            self._go_on()
+
+    @override
+    def handles(self, key: int) -> bool:
+        return self.shape.on_error != "raise"
+
+    @override
+    def failed(self, key: int, error: Exception) -> None:
+        self.causes.append(error)
+        if self.shape.on_error == "keep":
+            self.results[key] = _as_failed(error, f"{self.path}[{key}]")
+        self.running -= 1
+        possible = None if self.source else len(self.items) - len(self.causes)
+        if possible is None or not self._hopeless(possible):
+            self._go_on()
+
+    @override
+    def told(self, news: object) -> None:
+        self.pulling = False
+        if news is END:
+            self.ended = True
+        else:
+            self.since = self.scheduler.moment
+            self._launch(news)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Start what the bound allows; complete if that was all."""
+        bound = self.shape.concurrency
+        while not self.ended and (bound is None or self.running < bound):
+            if self.source is not None:
+                self._pull(self.source)
+                return
+            self._launch(self.items[len(self.results)])
+            self.ended = len(self.results) == len(self.items)
+        if self.ended and not self.running and not self._hopeless(self.good):
+            self.complete(self._found())
+
+    def _pull(self, source: AsyncIterator[object]) -> None:
+        if not self.pulling:
+            self.pulling = True
+            self.scheduler.send(self, Pull(source))
+
+    def _launch(self, item: object) -> None:
+        index = len(self.results)
+        self.results.append(_MISSING)
+        self.running += 1
+        args = [item, *self.args[1:]]
+        path = f"{self.path}[{index}]"
+        apart = self.shape.on_error != "raise"
+        self.scheduler.launch(self.shape.body, args, self.kwargs, path, self.scope, self, index, apart=apart, since=self.since)
+
+    def _hopeless(self, possible: int) -> bool:
+        """Fail if no more than `possible` items can succeed, and more are asked for."""
+        wanted = self.shape.at_least
+        if wanted is None or possible >= wanted:
+            return False
+        reason = f"at least {wanted} items must succeed, and at most {possible} can"
+        self.fail(all_failed(self.path, reason, self.causes) if self.causes else StepFailed(self.path, reason))
+        return True
+
+    def _found(self) -> list[object]:
+        return [value for value in self.results if value is not _MISSING]
+
+
+_MISSING = object()
+
+
+def _as_failed(error: Exception, path: str) -> Failed:
+    cause = error.__cause__ if isinstance(error, StepFailed) and isinstance(error.__cause__, Exception) else error
+    return Failed(error.path if isinstance(error, RunError) else path, type(cause).__name__, text_of(cause), error)
