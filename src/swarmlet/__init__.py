@@ -18,6 +18,7 @@ from swarmlet.agents.team import team as team
 from swarmlet.agents.tools import Tool as Tool
 from swarmlet.agents.tools import tool as tool
 from swarmlet.engine.context import current as current
+from swarmlet.errors import BudgetExceeded as BudgetExceeded
 from swarmlet.errors import DeadlineExceeded as DeadlineExceeded
 from swarmlet.errors import EdgeError as EdgeError
 from swarmlet.errors import GraphError as GraphError
@@ -47,12 +48,17 @@ from swarmlet.graph.node import Node as Node
 from swarmlet.graph.race import race as race
 from swarmlet.graph.switch import switch as switch
 from swarmlet.graph.vote import vote as vote
+from swarmlet.graph.within import Partial as Partial
+from swarmlet.graph.within import within as within
 from swarmlet.models.base import Image as Image
 from swarmlet.models.base import Message as Message
 from swarmlet.models.openai import OpenAIModel as OpenAIModel
 from swarmlet.models.profiles import Profile as Profile
+from swarmlet.policy.account import Left as Left
+from swarmlet.policy.budget import Budget as Budget
 from swarmlet.policy.limits import Limits as Limits
 from swarmlet.policy.retry import Retry as Retry
+from swarmlet.policy.window import Window as Window
 from swarmlet.swarm.swarm import Swarm as Swarm
 from swarmlet.swarm.swarm import run as run
 from swarmlet.swarm.swarm import run_sync as run_sync
@@ -64,6 +70,8 @@ from swarmlet.usage import Usage as Usage
 __all__ = [
     "Again",
     "Agent",
+    "Budget",
+    "BudgetExceeded",
     "DeadlineExceeded",
     "Done",
     "EdgeError",
@@ -71,12 +79,14 @@ __all__ = [
     "GraphError",
     "Image",
     "JournalError",
+    "Left",
     "Limits",
     "Message",
     "ModelError",
     "NoQuorum",
     "Node",
     "OpenAIModel",
+    "Partial",
     "PartialRun",
     "Profile",
     "Retry",
@@ -93,6 +103,7 @@ __all__ = [
     "ToolError",
     "Trace",
     "Usage",
+    "Window",
     "WiringError",
     "agent",
     "best",
@@ -111,4 +122,5 @@ __all__ = [
     "team",
     "tool",
     "vote",
+    "within",
 ]

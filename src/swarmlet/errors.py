@@ -9,6 +9,7 @@
     │   ├── StepsFailed            several steps failed at once: the group of their errors
     │   ├── RoundsExhausted        a loop was not done after its last round
     │   ├── NoQuorum               the samples of a vote do not agree
+    │   ├── BudgetExceeded         a budget does not allow another call
     │   ├── DeadlineExceeded       a `timeout=`, a `deadline=` or what a `reserve=` leaves of one ran out
     │   └── RunStopped             the swarm was closed or drained while the run went on
     ├── ModelError             why a model call failed; found as the cause of a StepFailed
@@ -16,6 +17,7 @@
     │   ├── RateLimited            429: too fast; waited for and tried again first
     │   ├── QuotaExhausted         429 insufficient_quota: waiting does not help
     │   ├── ModelUnavailable       timeout, lost connection, 408, 409, 5xx; tried again first
+    │   │   └── CircuitOpen            the endpoint has failed too often in a row; not sent, not tried again
     │   ├── RequestRejected        400, 401, 403, 404, 422: the request itself is refused
     │   ├── ContextTooLong         the prompt does not fit the model's window
     │   ├── Refused                the model declined to answer
@@ -23,6 +25,7 @@
     │   ├── ContentFiltered        the provider's filter withheld the reply
     │   ├── OutputInvalid          the reply does not fit the output type, also after being sent back
     │   ├── ReplyMalformed         the server's answer is not a chat completion
+    │   ├── PriceUnknown           a budget in USD cannot judge a model without prices
     │   └── TurnsExhausted         the agent still wanted tools after its last turn
     ├── AwaitedCancelled       a task or future that a step waited for was cancelled, and not the step
     ├── ToolError              a tool failed and the agent was told to raise
@@ -38,9 +41,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
     from typing import Self
 
-    # The one upward name of the ground floor, for type checkers only: a failed run hands back what it has.
+    # The upward names of the ground floor, for type checkers only: a failed run hands back what it has, and a failed call
+    # what the server said of its limits.
+    from swarmlet.policy.ratelimit_headers import Reading
     from swarmlet.trace.result import PartialRun
 
 
@@ -82,7 +88,8 @@ class WiringError(GraphError):
 class RunError(SwarmletError):
     """A run went wrong at the step `path`.
 
-    `run` is set when the error leaves `run()`: its id, trace, usage, and through the trace every finished output.
+    `run` is set when the error leaves `run()`: its id, trace, usage, and through the trace every finished output. It is `None`
+    for a run that was refused before it began.
     """
 
     run: PartialRun | None = None
@@ -125,7 +132,7 @@ class RoundsExhausted(RunError):
 class NoQuorum(RunError):
     """No answer of a vote got its `quorum`; `votes` tells how many samples agreed on each answer, the most first.
 
-    Samples that failed gave no vote: the group of their errors is the cause.
+    Samples that failed gave no vote: their errors are the cause.
     """
 
     def __init__(self, path: str, quorum: int, votes: Sequence[int] = (), failed: int = 0) -> None:
@@ -185,6 +192,40 @@ class StepsFailed(RunError, ExceptionGroup[Exception]):
         return part
 
 
+class BudgetExceeded(RunError):
+    """A call of the step `path` was not sent, because it could not fit the budget of `scope` any more.
+
+    `kind` is what ran out (`tokens`, `usd`, ...), `limit` its limit, `used` what had been spent of it and `needed` the least
+    that the call could have been started with. A budget of `seconds` stops what runs.
+    """
+
+    def __init__(
+        self, path: str, kind: str, limit: Decimal | float, used: Decimal | float, needed: Decimal | float, scope: str
+    ) -> None:
+        self.kind = kind
+        self.limit = limit
+        self.used = used
+        self.needed = needed
+        self.scope = scope
+        super().__init__(path, kind, limit, used, needed, scope)
+
+    def __str__(self) -> str:
+        limit, used, needed = map(_figure, (self.limit, self.used, self.needed))
+        if self.kind == "seconds":
+            return f"step {self.path!r} was stopped: the budget of {self.scope!r} gives it {limit} s"
+        smaller = " or a smaller max_tokens=" if self.kind in ("tokens", "output_tokens", "usd") else ""
+        return (
+            f"step {self.path!r} does not fit the budget of {self.scope!r}: {self.kind}={limit}, of which {used} is used, "
+            f"and the next call needs {needed}. Give {self.scope!r} a larger {self.kind}={smaller}, or take what is finished: "
+            "within(node, budget)"
+        )
+
+
+def _figure(figure: Decimal | float) -> str:
+    """A figure in full: money is never shown as 1E-7."""
+    return f"{figure:f}" if not isinstance(figure, float) else f"{figure:g}"
+
+
 class RunStopped(RunError):
     """The swarm was closed, or drained, while the run was going on in another task."""
 
@@ -203,10 +244,12 @@ class ModelError(SwarmletError):
     """Why a model call failed.
 
     `retryable` says whether the same request may succeed later; `retry_after` is the server's own wish in seconds;
-    `status` and `request_id` are the HTTP answer's, where there was one. No header and no key is kept.
+    `status` and `request_id` are the HTTP answer's, where there was one, and `limits` the figures that it gave of its rate
+    limits. No header and no key is kept.
     """
 
     retryable = False
+    limits: Reading | None = None
 
     def __init__(
         self,
@@ -243,6 +286,14 @@ class ModelUnavailable(ModelError):
     retryable = True
 
 
+class CircuitOpen(ModelUnavailable):
+    """The endpoint has failed so often in a row that its circuit breaker lets no call through. The call was not sent.
+
+    `retry_after` tells the seconds until a call may be let through again. Nothing waits for that: the call fails at once, so
+    that a fallback comes at once.
+    """
+
+
 class RequestRejected(ModelError):
     """The server refuses the request itself (400, 401, 403, 404, 422). Sending it again changes nothing."""
 
@@ -271,6 +322,10 @@ class ReplyMalformed(ModelError):
     """The server answered 200 with something that is not a chat completion."""
 
     retryable = True
+
+
+class PriceUnknown(ModelError):
+    """A budget in USD is around the call, and the price of the model is not known. The call was not sent."""
 
 
 class TurnsExhausted(ModelError):

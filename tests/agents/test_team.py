@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from swarmlet import GraphError, Message, Said, agent, each, graph, node, team
-from swarmlet.testing import CallTools, ScriptedServer, call
+from swarmlet.testing import CallTools, Quota, ScriptedServer, call
 from swarmlet.trace.events import Decided
 
 from .helpers import outcome, say
@@ -160,3 +160,21 @@ def test_a_team_is_drawn_with_its_handoffs() -> None:
     picture = team(triage, billing).to_mermaid()
     assert "team, at most 5 handoffs" in picture
     assert picture.count("hands over") == 2
+
+
+async def test_a_member_may_have_a_fallback_that_speaks_in_its_place(scripted_server: ScriptedServer) -> None:
+    @agent(str)
+    def backup(chat: Sequence[Message], customer: str) -> Sequence[Message]:
+        """You stand in."""
+        return list(chat)
+
+    scripted_server.script(Quota(), call("hand_to_billing", why="x"), Refund(amount=2))
+    run = await outcome(team(triage.with_options(fallback=backup), billing), asked("hi"), "Ann")
+    assert run.output.output == Refund(amount=2)
+    assert run.output.spoke == ("triage", "billing")
+    with pytest.raises(GraphError, match="the fallback of 'triage'"):
+        team(triage.with_options(fallback=cast("Any", node(plain))), billing)
+
+
+async def plain(chat: Sequence[Message], customer: str) -> str:
+    return customer

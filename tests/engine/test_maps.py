@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from swarmlet import Failed, GraphError, Run, StepFailed, each, graph, node
+from swarmlet import Failed, GraphError, NoQuorum, Run, StepFailed, each, graph, node, vote
 from swarmlet.trace.events import StepEnded
 from tests.engine.quickly import failed_paths, quickly
 
@@ -201,3 +201,145 @@ async def test_a_cancelled_map_closes_its_source() -> None:
     with anyio.move_on_after(0.05):
         await cast("Any", quickly)(each(even, on_error="skip"), endless())
     assert source.closed
+
+
+# One first
+
+
+class Trail:
+    """A node's body that writes down when each item began and ended."""
+
+    def __init__(self, fails: frozenset[int] = frozenset()) -> None:
+        self.marks: list[str] = []
+        self.fails = fails
+
+    async def work(self, count: int) -> int:
+        self.marks.append(f"+{count}")
+        for _ in range(3):
+            await checkpoint()
+        self.marks.append(f"-{count}")
+        if count in self.fails:
+            raise ValueError(count)
+        return count
+
+
+async def test_a_warm_map_runs_its_first_item_alone() -> None:
+    trail = Trail()
+    assert (await quickly(each(node(trail.work), warm=True), [1, 2, 3, 4])).output == [1, 2, 3, 4]
+    assert trail.marks[:2] == ["+1", "-1"]
+    assert set(trail.marks[2:5]) == {"+2", "+3", "+4"}
+
+
+async def test_a_warm_map_keeps_its_bound_and_a_cold_one_starts_at_once() -> None:
+    bounded, cold = Trail(), Trail()
+    await quickly(each(node(bounded.work), warm=True, concurrency=2), [1, 2, 3, 4])
+    assert bounded.marks[:2] == ["+1", "-1"]
+    assert set(bounded.marks[2:4]) == {"+2", "+3"}
+    assert bounded.marks.index("+4") > 4
+    await quickly(each(node(cold.work)), [1, 2, 3])
+    assert set(cold.marks[:3]) == {"+1", "+2", "+3"}
+
+
+@pytest.mark.parametrize("on_error", ["keep", "skip"])
+async def test_a_first_item_that_fails_lets_the_others_go(on_error: Any) -> None:
+    trail = Trail(frozenset({1}))
+    result: Run[list[Any]] = await quickly(each(node(trail.work), warm=True, on_error=on_error), [1, 2, 3])
+    assert result.output[-2:] == [2, 3]
+    assert trail.marks[:2] == ["+1", "-1"]
+    assert set(trail.marks[2:4]) == {"+2", "+3"}
+
+
+async def test_a_first_item_that_fails_a_warm_map_starts_nothing_else() -> None:
+    trail = Trail(frozenset({1}))
+    with pytest.raises(StepFailed):
+        await quickly(each(node(trail.work), warm=True), [1, 2, 3])
+    assert trail.marks == ["+1", "-1"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+async def test_a_warm_map_over_a_source_asks_for_one_item_first(count: int) -> None:
+    source, trail = Source(count), Trail()
+    seen: list[int] = []
+
+    @node
+    async def work(number: int) -> int:
+        seen.append(source.given)
+        return await trail.work(number)
+
+    assert (await quickly(each(work, warm=True), source.items())).output == list(range(1, count + 1))
+    assert seen[:1] == ([1] if count else [])
+    assert trail.marks[:2] == (["+1", "-1"] if count else [])
+
+
+async def test_a_warm_map_of_graphs_waits_for_the_whole_of_the_first() -> None:
+    trail = Trail()
+    work = node(trail.work)
+
+    @graph
+    def twice(count: int) -> int:
+        return work(work(count))
+
+    assert (await quickly(each(twice, warm=True), [1, 2])).output == [1, 2]
+    assert trail.marks == ["+1", "-1", "+1", "-1", "+2", "-2", "+2", "-2"]
+
+
+async def test_enough_may_be_the_first_of_a_warm_map() -> None:
+    trail = Trail()
+    assert (await quickly(each(node(trail.work), warm=True, enough=1), [1, 2, 3])).output == [1]
+    assert trail.marks == ["+1", "-1"]
+
+
+def test_warm_is_true_or_false() -> None:
+    with pytest.raises(GraphError, match="warm= is True or False, not 3"):
+        each(even, warm=cast("Any", 3))
+
+
+async def test_a_source_may_hold_a_task_group_over_its_items() -> None:
+    async def produced() -> AsyncIterator[int]:
+        send, receive = anyio.create_memory_object_stream[int](1)
+
+        async def produce() -> None:
+            async with send:
+                for count in (2, 4, 6):
+                    await send.send(count)
+
+        async with anyio.create_task_group() as group, receive:
+            group.start_soon(produce)
+            async for count in receive:
+                yield count
+
+    assert (await quickly(each(even, concurrency=1), produced())).output == [2, 4, 6]
+    assert (await quickly(each(even, concurrency=1, enough=1), produced())).output == [2]
+
+
+async def test_a_source_that_cannot_be_closed_costs_the_map_nothing() -> None:
+    async def items() -> AsyncIterator[int]:
+        try:
+            yield 2
+            yield 4
+        finally:
+            raise OSError("stuck")
+
+    result = await quickly(each(even, concurrency=1, enough=1), items())
+    assert result.output == [2]
+    assert "closing the source raised OSError: stuck" in [note.message for note in result.trace.root.notes]
+
+
+async def test_one_source_cannot_be_read_by_two_maps() -> None:
+    @node
+    async def same(count: int) -> int:
+        return count
+
+    two_of_one: Any = vote(each(same), of=2, concurrency=1)
+    with pytest.raises(NoQuorum) as caught:
+        await quickly(two_of_one, Source(6).items())
+    assert "is read by 'same[0]' already, and can be read once" in str(caught.value.__cause__)
+
+
+async def test_a_stream_of_the_caller_s_stays_open() -> None:
+    send, receive = anyio.create_memory_object_stream[int](10)
+    async with send, receive:
+        for count in (2, 4, 6):
+            await send.send(count)
+        assert (await quickly(each(even, concurrency=1, enough=2), receive)).output == [2, 4]
+        assert receive.receive_nowait() == 6

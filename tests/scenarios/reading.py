@@ -1,13 +1,15 @@
-"""Reading the trace of a run: what ran, in which order, on what, and what is left alive."""
+"""Reading a run: what ran, in which order, on what, what was chosen, and whom a request is for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from swarmlet.trace.events import Decided, StepEnded, StepStarted
 
 if TYPE_CHECKING:
     from swarmlet import PartialRun
+    from swarmlet.testing import Request
 
 
 def ran(run: PartialRun) -> list[str]:
@@ -30,3 +32,8 @@ def given(run: PartialRun, path: str) -> dict[str, Any]:  # Any: JSON
 def chosen(run: PartialRun) -> dict[str, str]:
     """What each step that chose between others chose, by its path."""
     return {event.path: event.chosen for event in run.trace.events if isinstance(event, Decided)}
+
+
+def instructed(text: str) -> Callable[[Request], bool]:
+    """Whether a request has these instructions."""
+    return lambda request: request.system == text

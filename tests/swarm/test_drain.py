@@ -265,3 +265,47 @@ async def test_a_step_cannot_drain_the_swarm_that_it_runs_in() -> None:
 
         with pytest.raises(SwarmletError, match="cannot drain the swarm that it runs in"):
             await swarm.run(suicidal)
+
+
+async def test_the_fallback_of_a_graph_is_not_started_and_that_of_a_running_step_is() -> None:
+    door = Door()
+
+    @node
+    async def failing(count: int) -> int:
+        await door.through()
+        raise ValueError("no")
+
+    @node
+    async def spare(count: int) -> int:
+        return -count
+
+    @graph
+    def inner(count: int) -> int:
+        return failing(count)
+
+    stopped = await drained(graph_of_one(inner.with_options(fallback=spare)), door, 1)
+    assert left(stopped) == ["whole/inner/~spare"]
+    door = Door()
+    finished = await drained(graph_of_one(failing.with_options(fallback=spare)), door, 1)
+    assert isinstance(finished, Run)
+    assert finished.output == -1
+
+
+async def test_what_is_left_of_a_bounded_map_is_recorded_item_by_item() -> None:
+    door = Door()
+
+    @node
+    async def work(count: int) -> int:
+        await door.through()
+        return count
+
+    @node
+    async def after(count: int) -> int:
+        return count
+
+    @graph
+    def steps(count: int) -> int:
+        return after(work(count))
+
+    stopped = await drained(each(steps, concurrency=1), door, [1, 2, 3])
+    assert sorted(left(stopped)) == ["steps[0]/after", "steps[1]", "steps[2]"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from swarmlet.agents.output import Output, output_of
@@ -21,11 +22,13 @@ from swarmlet.graph.source import user_line
 from swarmlet.models.base import ChatRequest, Message
 from swarmlet.models.hub import Models
 from swarmlet.policy.options import Options
+from swarmlet.trace.record import to_any_json
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from swarmlet.engine.context import Current
+    from swarmlet.models.base import ReplyFormat
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,9 +44,12 @@ class AgentSettings:
     output: Output[object]
     max_turns: int
     max_tokens: int
+    min_tokens: int | None
     repairs: int
     temperature: float | None
     seed: int | None
+    cache_key: str
+    """Tells the provider's cache which requests begin alike: the same in every process, for this agent and no other."""
 
     def request(self, model: str, messages: tuple[Message, ...]) -> ChatRequest:
         """The request of the first turn."""
@@ -55,6 +61,7 @@ class AgentSettings:
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             seed=self.seed,
+            cache_key=self.cache_key,
         )
 
 
@@ -101,6 +108,7 @@ def agent(
     name: str | None = None,
     max_turns: int = 10,
     max_tokens: int = 4096,
+    min_tokens: int | None = None,
     repairs: int = 2,
     temperature: float | None = None,
     seed: int | None = None,
@@ -110,32 +118,47 @@ def agent(
     The docstring of the function is the instructions (the system message), unless `instructions` are given. `output` is any
     type pydantic can validate; `str` is plain text. A reply that does not fit goes back to the model, `repairs` times at
     most. `tools` are functions, nodes or graphs that the model may call; `max_turns` bounds its replies, and `max_tokens`
-    the tokens of each. `model` is a name; without it the nearest `with_options(model=)` decides, then the swarm's default.
+    the tokens of each. Where a budget leaves less than `max_tokens`, the reply's cap is lowered, but not below `min_tokens`;
+    without that it is not lowered. `model` is a name; without it the nearest `with_options(model=)` decides, then the
+    swarm's default.
 
     Raises `GraphError` for an output type or a tool that the API would refuse.
     """
     _check_output(output)
     _check_numbers(max_turns=max_turns, max_tokens=max_tokens, repairs=repairs, temperature=temperature)
+    if min_tokens is not None:
+        _check_numbers(min_tokens=min_tokens, repairs=repairs, temperature=temperature)
+        if min_tokens > max_tokens:
+            raise GraphError(f"{user_line()}: agent(min_tokens={min_tokens}) is above max_tokens={max_tokens}")
     shape = output_of(output)
     known = tools_of(tools)
 
     def decorate(prompt: Callable[..., object], /) -> Agent[..., T]:
         if not inspect.isroutine(prompt):
             raise GraphError(f"@agent decorates a prompt function, not {describe(prompt)}")
+        told = inspect.cleandoc(instructions) if instructions is not None else inspect.getdoc(prompt) or ""
         settings = AgentSettings(
-            instructions=inspect.cleandoc(instructions) if instructions is not None else inspect.getdoc(prompt) or "",
+            instructions=told,
             tools=known,
             output=cast("Output[object]", shape),
             max_turns=max_turns,
             max_tokens=max_tokens,
+            min_tokens=min_tokens,
             repairs=repairs,
             temperature=temperature,
             seed=seed,
+            cache_key=_cache_key(origin_of(prompt), told, known, shape.format),
         )
         signature = replace(signature_of(prompt), returns=output)
         return _make(prompt, name or prompt.__name__, signature, Options(model=model), settings)
 
     return cast("AgentDecorator[T]", decorate)
+
+
+def _cache_key(origin: str, instructions: str, tools: Sequence[Tool], answer: ReplyFormat | None) -> str:
+    """A digest of all that every request of the agent begins with; the API takes 64 characters at most."""
+    begins = to_any_json([origin, instructions, [tool.definition for tool in tools], answer])
+    return f"swarmlet-{blake2b(begins, digest_size=16).hexdigest()}"
 
 
 def _check_output(output: object) -> None:
@@ -165,7 +188,14 @@ def _make(
     made: Agent[..., Any] = Agent(  # Any: as above
         name=step_name(name),
         signature=signature,
-        shape=Leaf(call, is_async=True, retries_itself=True, calls=settings.max_turns, tools=nodes_of(settings.tools)),
+        shape=Leaf(
+            call,
+            is_async=True,
+            retries_itself=True,
+            calls=settings.max_turns,
+            tools=nodes_of(settings.tools),
+            effects=tuple(tool.name for tool in settings.tools if tool.effects),
+        ),
         origin=origin_of(prompt),
         doc=inspect.getdoc(prompt),
         options=options,
@@ -189,5 +219,6 @@ def begin(
         output=settings.output,
         max_turns=settings.max_turns,
         repairs=settings.repairs,
+        min_tokens=settings.min_tokens,
         ends=ends,
     )

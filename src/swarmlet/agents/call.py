@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import anyio
 
+from swarmlet.agents.counting import count
 from swarmlet.engine.local import time_left
 from swarmlet.errors import ModelError, ModelUnavailable, ReplyMalformed
+from swarmlet.models.tokens import check_context
+from swarmlet.policy.account import Need
 from swarmlet.policy.retry import Retry, retried, transient
-from swarmlet.trace.events import CallEnded, CallStarted, TextDelta
+from swarmlet.trace.events import CallEnded, CallQueued, CallStarted, TextDelta
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
 
+    from swarmlet.engine.cashier import Reservation
     from swarmlet.engine.context import Current
     from swarmlet.models.base import ChatModel, ChatReply, ChatRequest
     from swarmlet.models.hub import Models
+    from swarmlet.models.tokens import Count
     from swarmlet.trace.events import Digest, State
     from swarmlet.trace.record import Encoder
 
@@ -36,8 +42,11 @@ class Call:
     asked: Digest | None
     messages: tuple[Digest | None, ...]
     encode_reply: Encoder
+    least: int | None = None
+    """The smallest completion cap that a budget may lower it to; `None`: it may not be lowered."""
     attempt: int = 0
     sent: bool = False
+    spending: Reservation | None = None
 
     async def complete(self) -> ChatReply:
         """The reply. Raises the `ModelError` of the last attempt."""
@@ -50,6 +59,7 @@ class Call:
                 sleep=anyio.sleep,
                 remaining=time_left,
                 on_retry=lambda _, error, wait: self._failed(error, wait),
+                clock=anyio.current_time,
             )
         except Exception as error:
             self._failed(error, None)
@@ -63,6 +73,12 @@ class Call:
     async def _attempt(self, number: int) -> ChatReply:
         self.attempt = number
         self.sent = False
+        profile = self.model.profile
+        counted = await count(self.request, profile)
+        check_context(counted, self.request.max_tokens, profile)
+        self.spending = await self._reserve(counted)
+        cap = self.spending.cap if self.spending else self.request.max_tokens
+        request = self.request if cap == self.request.max_tokens else replace(self.request, max_tokens=cap)
 
         def started(waited: float) -> None:
             self.sent = True
@@ -76,10 +92,62 @@ class Call:
                 request=self.asked,
                 messages=self.messages,
                 waited=waited,
+                budget_waited=self.spending.waited if self.spending else 0.0,
+                estimated=counted.estimate,
+                max_tokens=cap,
             )
             recorder.emit(event)
 
-        return await self.models.complete(self.model, self.request, self._listener(), started)
+        try:
+            reply = await self.models.complete(
+                self.model,
+                request,
+                self._listener(),
+                started,
+                tokens=counted.estimate + cap,
+                run=self.step.run_id,
+            )
+        except BaseException as error:
+            self._close_failed(error)
+            raise
+        self._settle(reply)
+        return reply
+
+    async def _reserve(self, counted: Count) -> Reservation | None:
+        """Set the worst case of the call aside in every budget around it, if there are any; wait for it where that may help."""
+        account = self.step.scope.account
+        if account is None:
+            return None
+        recorder, price = self.step.recorder, self.model.profile.worst_price()
+        least = self.request.max_tokens if self.least is None else min(self.least, self.request.max_tokens)
+        keep = self.step.scope.keeps
+        need = Need(input_tokens=counted.worst, cap=self.request.max_tokens, least=least, price=price, keep=keep)
+        key = self.step.state.reservation_key(self.step.path, self.turn)
+
+        def on_wait(scope: str) -> None:
+            recorder.emit(CallQueued(at=recorder.now(), path=self.step.path, turn=self.turn, attempt=self.attempt, scope=scope))
+
+        return await self.step.state.cashier.reserve(key, account, need, self.model.name, on_wait)
+
+    def _settle(self, reply: ChatReply) -> None:
+        if self.spending is not None:
+            self.spending.settle(reply.input_tokens, reply.output_tokens, self._usd(reply))
+            self.spending = None
+
+    def _close_failed(self, error: BaseException) -> None:
+        """Give back what is certain not to be billed, and keep what may be."""
+        spending, self.spending = self.spending, None
+        if spending is None:
+            return
+        if not self.sent:
+            spending.unsent()
+        elif isinstance(error, Exception) and not _may_have_cost(error):
+            spending.refused()
+        else:
+            spending.uncertain()
+
+    def _usd(self, reply: ChatReply) -> Decimal | None:
+        return self.model.profile.usd(reply.service_tier, reply.input_tokens, reply.cached_tokens, reply.output_tokens)
 
     def _listener(self) -> Callable[[str], None] | None:
         """Where pieces of the reply go, if anybody listens; without a listener the reply comes in one piece."""
@@ -94,7 +162,7 @@ class Call:
 
     def _finished(self, reply: ChatReply) -> None:
         recorder = self.step.recorder
-        usd = self.model.profile.usd(reply.service_tier, reply.input_tokens, reply.cached_tokens, reply.output_tokens)
+        usd = self._usd(reply)
         recorder.emit(
             CallEnded(
                 at=recorder.now(),

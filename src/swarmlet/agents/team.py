@@ -166,7 +166,8 @@ def _unfit(member: object) -> list[str]:
     if first is None or not fits(tuple[Message, ...], first.annotation):
         takes = "nothing" if first is None else show(first.annotation)
         return [f"{agent.name!r} takes {takes} first; a member takes the conversation, Sequence[Message]"]
-    return []
+    fallback = agent.options.fallback
+    return [] if fallback is None else [f"the fallback of {agent.name!r}: {problem}" for problem in _unfit(fallback)]
 
 
 def _member(agent: AnyAgent, others: Sequence[AnyAgent]) -> AnyNode:
@@ -186,7 +187,10 @@ def _member(agent: AnyAgent, others: Sequence[AnyAgent]) -> AnyNode:
 
     member = copy.copy(agent)
     shape = replace(cast("Leaf", agent.shape), call=call)
-    vars(member).update(shape=shape, settings=settings)
+    options = agent.options
+    if options.fallback is not None:  # it speaks in the member's place
+        options = replace(options, fallback=_member(cast("AnyAgent", options.fallback), others))
+    vars(member).update(shape=shape, settings=settings, options=options)
     return cast("AnyNode", member)
 
 

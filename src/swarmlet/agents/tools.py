@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from swarmlet.agents.signature import ToolSignature
     from swarmlet.engine.context import Current
     from swarmlet.graph.shape import AnyNode
+    from swarmlet.policy.options import Scope
 
 OnToolError: TypeAlias = Literal["tell", "raise"]
 AnyTool: TypeAlias = "Tool | Callable[..., object]"
@@ -46,6 +47,8 @@ class Tool:
     target: Callable[..., object]
     timeout: float | None = 60
     on_error: OnToolError = "tell"
+    effects: bool = False
+    """Whether it acts on the world, so that nothing may run it again of its own accord."""
 
     @property
     def name(self) -> str:
@@ -69,6 +72,9 @@ class Tool:
             raise ToolError(f"the arguments do not fit:\n{complaint(error, whole='the arguments')}") from error
         except Exception as error:  # a validator of the user's raised what pydantic lets through
             raise ToolError(f"the arguments cannot be read: {_reason(error)}") from error
+        if self.effects:
+            step.state.acts(step.path, self.name)
+            step.scope = _without_step_retries(step.scope)
         with anyio.move_on_after(self.timeout) as scope:
             try:
                 return as_text(await _invoke(self.target, bound, step))
@@ -91,6 +97,7 @@ def tool(
     description: str | None = None,
     timeout: float | None = 60,
     on_error: OnToolError = "tell",
+    effects: bool = False,
 ) -> Tool:
     """A function or a node as a tool, with settings.
 
@@ -98,16 +105,26 @@ def tool(
     one in a worker thread; a node or a graph runs as a step below the agent's. Inside, `current()` names this one call of
     the tool, so `current().idempotency_key` differs from call to call and what `current().run` starts lies below it; context
     variables that one call sets are not seen by another. `timeout` is in seconds. `on_error="tell"` gives errors to the
-    model as the tool's result, `"raise"` fails the agent. Raises `GraphError` for a signature that the API would refuse.
+    model as the tool's result, `"raise"` fails the agent.
+
+    `effects=True` says that it acts on the world: sends mail, pays, deletes. An agent that has it cannot be hedged, sampled by
+    `vote` or `best`; and once the tool has begun, no step around it is tried again and no fallback that has the same tool is
+    run. The model may well call it again.
+
+    Raises `GraphError` for a signature that the API would refuse.
     """
     if timeout is not None and not timeout > 0:
         raise GraphError(f"tool(timeout=) is in seconds and must be above 0, not {timeout!r}")
     if on_error not in ("tell", "raise"):
         raise GraphError(f"tool(on_error=) is 'tell' or 'raise', not {on_error!r}")
+    if not isinstance(cast("object", effects), bool):
+        raise GraphError(f"tool(effects=) is True or False, not {effects!r}")
     is_node = isinstance(cast("object", function), Node)
+    if effects and is_node:
+        _check_retry(cast("AnyNode", function))
     facade = _facade(cast("AnyNode", function)) if is_node else function
     signature = tool_signature(facade, name=name, description=description)
-    return Tool(signature=signature, target=function, timeout=timeout, on_error=on_error)
+    return Tool(signature=signature, target=function, timeout=timeout, on_error=on_error, effects=effects)
 
 
 def tools_of(given: Sequence[AnyTool]) -> tuple[Tool, ...]:
@@ -138,6 +155,19 @@ async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, 
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
         return await call_async(call, context)
     return await call_in_thread(call, context, partial(_note_left, getattr(target, "__name__", repr(target))))
+
+
+def _check_retry(node: AnyNode) -> None:
+    """Refuse a node that could never be tried again as its policy says, because it has effects."""
+    shape, retry = node.shape, node.options.retry
+    if isinstance(shape, Leaf) and not shape.retries_itself and retry is not None and retry.on != ():
+        raise GraphError(f"tool({node.name}, effects=True): what acts on the world is not tried again, so its retry= never applies")
+
+
+def _without_step_retries(scope: Scope) -> Scope:
+    """The scope under a tool with effects: policies from outside do not repeat its parts, only its model calls."""
+    retry = scope.retry
+    return scope if retry is None or retry.on == () else replace(scope, retry=replace(retry, on=()))
 
 
 def _note_left(name: str) -> None:

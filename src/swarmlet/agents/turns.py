@@ -55,6 +55,8 @@ class Conversation(Generic[T]):
     output: Output[T]
     max_turns: int
     repairs: int
+    min_tokens: int | None = None
+    """The smallest completion cap that a budget may lower the agent's to."""
     ends: frozenset[str] = frozenset()
     """Tools that end the conversation when the model calls them."""
     kept: list[Digest | None] = field(default_factory=list["Digest | None"])
@@ -69,7 +71,7 @@ class Conversation(Generic[T]):
         asked = self.step.recorder.keep(replace(self.request, messages=()), _encode_request)
         for turn in range(1, self.max_turns + 1):
             messages = self._keep_messages()
-            call = Call(self.step, self.models, self.model, self.request, turn, asked, messages, _encode_reply)
+            call = Call(self.step, self.models, self.model, self.request, turn, asked, messages, _encode_reply, self.min_tokens)
             reply = await call.complete()
             self._check(reply)
             last = turn == self.max_turns
@@ -100,9 +102,10 @@ class Conversation(Generic[T]):
         if reply.finish_reason == "content_filter":
             raise ContentFiltered("the provider's content filter withheld the reply", request_id=reply.request_id)
         if reply.finish_reason == "length":
+            lowered = reply.output_tokens < self.request.max_tokens and self.min_tokens is not None
+            remedy = "its budget left no more" if lowered else f"raise max_tokens= of the agent (now {self.request.max_tokens})"
             raise ReplyTruncated(
-                f"the reply was cut off at {reply.output_tokens} tokens; raise max_tokens= of the agent "
-                f"(now {self.request.max_tokens}), or ask for less",
+                f"the reply was cut off at {reply.output_tokens} tokens; {remedy}, or ask for less",
                 request_id=reply.request_id,
             )
 
@@ -121,6 +124,8 @@ class Conversation(Generic[T]):
         calls = _distinct(reply.tool_calls)
         uses = [partial(self._use, call, turn, self._step_of(call)) for call in calls]
         results = await all_of(uses, at_once=self.models.limits.tools)
+        if self.step.lease is not None:  # a tool that was given up may have left it without its place
+            await self.step.lease.keep()
         answers = [Message.tool(call.id, text) for call, text in zip(calls, results, strict=True)]
         self._extend(Message.assistant(reply.text, calls), *answers)
 

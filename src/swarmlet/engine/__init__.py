@@ -5,6 +5,9 @@ scheduler   pure: what has just finished -> what to start; tested without an eve
 frame       `Frame`: one execution of a node that has nodes inside
 frames      one class for each shape of a node that has nodes inside
 driver      executes what the scheduler hands out, in a task group
+reader      the items of a source, one after the other, for a map
+gates       bounds on how many steps run at once, and a step's place behind them
+cashier     where model calls reserve what they may spend
 calling     how a user's function is called: on the event loop or in a worker thread
 isolate     a coroutine in a context of its own, without a task
 stray       cancellations that nobody meant for the step

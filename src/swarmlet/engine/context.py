@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast, final
 
 import anyio
+from anyio.lowlevel import checkpoint
 
+from swarmlet.engine.cashier import Cashier
 from swarmlet.errors import SwarmletError
 from swarmlet.log import get_logger
+from swarmlet.policy.account import Left
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -21,10 +25,13 @@ if TYPE_CHECKING:
     from swarmlet.engine.step import StepRunner
     from swarmlet.graph.node import Node
     from swarmlet.graph.shape import AnyNode
-    from swarmlet.policy.options import Scope
+    from swarmlet.policy.account import Key
+    from swarmlet.policy.options import Harvest, Scope
     from swarmlet.trace.events import RunId
     from swarmlet.trace.record import Recorder
 
+FAIR_SHARE = 0.005
+"""Seconds after which steps that never wait let other tasks of the event loop have a turn."""
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -59,9 +66,43 @@ class RunState:
     monotonic: Callable[[], float] = time.perf_counter
     reported: set[str] = field(default_factory=set[str])
     """Nodes whose blocking of the event loop was reported already."""
+    cashier: Cashier = field(default_factory=Cashier)
+    """Where model calls reserve what they may spend: the same one for all runs of a swarm."""
+    over: bool = False
+    """Whether the run has ended."""
+    yielded: float = field(default_factory=time.perf_counter)
+    """When steps that run nodes themselves last let other tasks have a turn."""
     draining: bool = False
     """Whether no step may be started any more but what running ones start themselves."""
+    acted: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    """Steps under which tools with effects have begun, by path, with the names of those tools; see `acts`."""
     _waits: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
+    _claims: dict[int, tuple[str, object]] = field(default_factory=dict[int, tuple[str, object]])
+    """Who reads which source, with the source itself, so that its id is nobody else's."""
+    _reservations: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+
+    def reservation_key(self, path: str, turn: int) -> Key:
+        """A key for the next attempt of this call, the same whenever the run comes to it."""
+        self._reservations[path, turn] += 1
+        return path, turn, self._reservations[path, turn]
+
+    async def be_fair(self) -> None:
+        """Let other tasks of the event loop have a turn, if it was held for a while: timeouts and cancels need one, too."""
+        if self.monotonic() - self.yielded > FAIR_SHARE:
+            await checkpoint()
+            self.yielded = self.monotonic()
+
+    def claim(self, source: object, path: str) -> None:
+        """Have a source read at `path`. Raises `SwarmletError` if it is read elsewhere, as the second reader finds it empty."""
+        owner, _ = self._claims.setdefault(id(source), (path, source))
+        if owner != path:
+            raise SwarmletError(f"this source is read by {owner!r} already, and can be read once; collect it into a list first")
+
+    def acts(self, path: str, tool: str) -> None:
+        """A tool with effects begins at this path, so that nothing around it may be run again."""
+        ends = (at for at, character in enumerate(path) if character in "/[")
+        for end in (*ends, len(path)):
+            self.acted.setdefault(path[:end], set()).add(tool)
 
     def drain(self) -> None:
         """Let running steps finish, and start no more."""
@@ -70,17 +111,21 @@ class RunState:
             wait.cancel("the swarm is being drained")
 
     @contextmanager
-    def until_drained(self, *, heeded: bool) -> Generator[anyio.CancelScope, None, None]:
-        """Wait for something outside of any step, until the run is drained, if that is to be heeded."""
+    def until_drained(self, *, heeded: bool, harvest: Harvest | None = None) -> Generator[anyio.CancelScope, None, None]:
+        """Wait for something outside of any step, until the run is drained, if that is to be heeded, or a harvest is over."""
         with anyio.CancelScope() as scope:
             if heeded:
                 self._waits.add(scope)
-                if self.draining:
-                    scope.cancel("the swarm is being drained")
+            if harvest is not None:
+                harvest.waits.add(scope)
+            if (heeded and self.draining) or (harvest is not None and harvest.over):
+                scope.cancel("nothing more is started")
             try:
                 yield scope
             finally:
                 self._waits.discard(scope)
+                if harvest is not None:
+                    harvest.waits.discard(scope)
 
     @property
     def id(self) -> RunId:
@@ -92,7 +137,7 @@ class RunState:
 class Current:
     """The step that is running here: `current()` gives it inside any node, agent prompt or tool."""
 
-    __slots__ = ("_counts", "attempt", "lease", "path", "scope", "state")
+    __slots__ = ("_counts", "attempt", "lease", "over", "path", "scope", "state")
 
     def __init__(self, state: RunState, path: str, scope: Scope, lease: Lease | None = None) -> None:
         self.state: RunState = state
@@ -100,6 +145,8 @@ class Current:
         """The step's place behind the bounds on concurrency around it, if there are any."""
         self.path: str = path
         """Where the step stands in the run, such as `solve/attempt[2]/review`."""
+        self.over: bool = False
+        """Whether the step has ended: a thread that was left behind may still hold this."""
         self.attempt: int = 1
         """Which try of the step this is, from 1."""
         self.scope: Scope = scope
@@ -114,6 +161,11 @@ class Current:
     def seconds_left(self) -> float:
         """Seconds until the nearest deadline around the step; infinite without one."""
         return anyio.current_effective_deadline() - anyio.current_time()
+
+    @property
+    def budget(self) -> Left:
+        """What the budgets around the step leave it, by kind: the least of them; `None` where nothing limits it."""
+        return Left() if self.scope.account is None else self.scope.account.left()
 
     @property
     def idempotency_key(self) -> str:
@@ -156,6 +208,9 @@ class Current:
 
     async def start(self, node: AnyNode, args: Sequence[object], kwargs: Mapping[str, object], path: str) -> object:
         """Run a node below this step, at a path of its own. While this step waits, others may have its place."""
+        if self.over or self.state.over:
+            raise SwarmletError(f"step {self.path!r} is over, so it cannot run {node.name!r} any more")
+        await self.state.be_fair()
         scope = self.scope.within_step()
         if self.lease is None:
             return await self.state.execute(node, args, kwargs, path, scope, self.state)

@@ -6,32 +6,55 @@ worker first, so there are never more tasks than steps that really wait, and a c
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, cast, final
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from swarmlet.engine.frame import END, Pull, Sleep
+from swarmlet.engine.context import FAIR_SHARE
+from swarmlet.engine.frame import Sleep
+from swarmlet.engine.reader import Reader
 from swarmlet.engine.scheduler import Scheduler
-from swarmlet.engine.step import Drained, Faulted, Finished, Step, together
-from swarmlet.engine.stray import stray_cancellation
+from swarmlet.engine.step import Drained, Faulted, Finished, Step, ran_out, together
 from swarmlet.graph.shape import Leaf
-from swarmlet.trace.events import Decided, StepNotStarted
+from swarmlet.trace.events import Decided, Noted, StepNotStarted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
     from swarmlet.engine.context import RunState
-    from swarmlet.engine.frame import Errand, Frame
+    from swarmlet.engine.frame import Frame
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Scope
 
-_CLOSING = 5
-"""Seconds that a source which is no longer read may take to close."""
-_FAIR_SHARE = 0.005
-"""Seconds after which steps that never wait let other tasks of the event loop have a turn."""
+
+async def sheltered(work: Callable[[], Awaitable[object]]) -> object:
+    """Await `work` in a task of its own, so that the caller's task does nothing but wait for it.
+
+    asyncio tells a task once that it is cancelled. Told to the one step that the caller's task happens to run, a cancel would
+    be lost if that step swallows it or fails over it. So it cancels a scope, which reaches everything inside, for good.
+    """
+    result: list[object] = []
+    failure: list[BaseException] = []
+
+    async def run() -> None:
+        try:
+            result.append(await work())
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # noqa: BLE001  # raised below, in the caller's task
+            failure.append(error)
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(run)
+    finally:
+        if failure:  # also where the work was cancelled and has failed over that
+            raise failure[0]
+    return result[0]
 
 
 async def execute(
@@ -64,15 +87,20 @@ async def drive(
     Raises `Drained` if the swarm is being drained and the node is not done with what runs already.
     """
     scheduler = Scheduler(node, args, kwargs, path, scope)
-    driver = _Driver(scheduler, state, drains=not scope.dynamic)
+    driver = _Driver(scheduler, state, scope)
     driver.record()
     if not scheduler.over:
-        await driver.run()
+        try:
+            await driver.run()
+        except BaseException:
+            if state.draining:  # it took too long
+                driver.record_not_started()
+            raise
     if scheduler.failures:
         raise together(path, scheduler.failures)
     if scheduler.done:
         return scheduler.output
-    if not state.draining:
+    if not driver.stopped:
         raise AssertionError(f"this is a bug in swarmlet: nothing is left to run in {path!r}, and it is not done")
     driver.record_not_started()
     raise Drained
@@ -82,15 +110,16 @@ async def drive(
 class _Driver:
     """Drives one scheduler in one task group."""
 
-    def __init__(self, scheduler: Scheduler, state: RunState, *, drains: bool) -> None:
+    def __init__(self, scheduler: Scheduler, state: RunState, scope: Scope) -> None:
         self._scheduler = scheduler
         self._state = state
         self._runner = state.runner
         self._now = state.monotonic
-        self._drains = drains
+        self._drains = not scope.dynamic
+        self._harvest = scope.harvest if scope.guarded else None
         self._spare = False
         self._busy = 0
-        self._sources: list[AsyncIterator[object]] = []
+        self._readers: dict[int, Reader] = {}
         self._yielded = self._now()
 
     async def run(self) -> None:
@@ -98,15 +127,23 @@ class _Driver:
         stopped: BaseException | None = None
         try:
             async with anyio.create_task_group() as group:
-                self._send_errands(group)
-                await self._work(group)
+                try:
+                    self._after(group)
+                    await self._work(group)
+                except anyio.get_cancelled_exc_class() as cancelled:
+                    # anyio's task group swallows a native `Task.cancel` that meets a cancelled scope inside
+                    stopped = None if group.cancel_scope.cancel_called else cancelled
+                    raise
         except BaseExceptionGroup as error:
             stopped = stopper(error)
-        finally:
-            if self._sources:
-                await close_all(self._sources)
         if stopped is not None:
             raise stopped
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no more steps are to be started, though nothing has failed here."""
+        harvest = self._harvest
+        return (self._drains and self._state.draining) or (harvest is not None and harvest.over)
 
     def record(self) -> None:
         """Put the scheduler's decisions into the record."""
@@ -117,10 +154,10 @@ class _Driver:
             recorder.emit(Decided(at=recorder.now(), path=made.path, by=made.by, chosen=made.chosen, reason=reason))
 
     def record_not_started(self) -> None:
-        """Put the steps into the record that were ready and will not be started."""
+        """Put the steps into the record that would have come next and will not be started."""
         recorder = self._state.recorder
-        for step in self._scheduler.ready:
-            recorder.emit(StepNotStarted(at=recorder.now(), path=step.path, node=step.node.origin))
+        for path, node in self._scheduler.not_started():
+            recorder.emit(StepNotStarted(at=recorder.now(), path=path, node=node.origin))
 
     async def _spare_work(self, group: TaskGroup) -> None:
         self._spare = False
@@ -128,11 +165,9 @@ class _Driver:
 
     async def _work(self, group: TaskGroup) -> None:
         scheduler = self._scheduler
-        while scheduler.ready and not scheduler.over and not (self._drains and self._state.draining):
+        while scheduler.ready and not scheduler.over and not self.stopped:
             step = scheduler.ready.popleft()
-            if scheduler.ready and not self._spare:
-                self._spare = True
-                group.start_soon(self._spare_work, group)
+            self._need_workers(group)
             self._busy += 1
             try:
                 outcome = await self._runner.run(step)
@@ -152,7 +187,9 @@ class _Driver:
         scheduler = self._scheduler
         if scheduler.decisions:
             self.record()
-        if scheduler.failures:
+        if scheduler.failures and self._harvest is not None and ran_out(scheduler.failures, self._harvest.scope):
+            self._harvest.end()  # what runs is paid for, so it may finish
+        elif scheduler.failures:
             group.cancel_scope.cancel("a step failed")
         elif scheduler.done and self._busy:
             group.cancel_scope.cancel("the outcome is fixed")
@@ -163,55 +200,64 @@ class _Driver:
     def _send_errands(self, group: TaskGroup) -> None:
         while self._scheduler.errands:
             frame, errand = self._scheduler.errands.popleft()
-            self._busy += 1
-            if isinstance(errand, Pull) and errand.source not in self._sources:
-                self._sources.append(errand.source)
-            group.start_soon(self._run_errand, group, frame, errand)
+            if isinstance(errand, Sleep):
+                self._busy += 1
+                group.start_soon(self._run_errand, group, frame, partial(self._sleep, frame, errand.seconds))
+            elif reader := self._readers.get(id(frame)):
+                reader.wanted.set()
+            else:
+                self._start_reading(group, frame, errand.source)
 
-    async def _run_errand(self, group: TaskGroup, frame: Frame, errand: Errand) -> None:
+    def _start_reading(self, group: TaskGroup, frame: Frame, source: AsyncIterator[object]) -> None:
+        reader = self._readers[id(frame)] = Reader(source, frame)
+        reader.wanted.set()
+        self._busy += 1
+        group.start_soon(self._run_errand, group, frame, partial(self._read, group, reader))
+
+    async def _sleep(self, frame: Frame, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        self._scheduler.errand_done(frame, None)
+
+    async def _read(self, group: TaskGroup, reader: Reader) -> None:
+        path, recorder = reader.frame.path, self._state.recorder
+        self._state.claim(reader.source, path)
+
+        def tell(item: object) -> None:
+            self._scheduler.errand_done(reader.frame, item)
+            self._after(group)
+            self._need_workers(group)
+
+        await reader.read(tell, lambda message: recorder.emit(Noted(at=recorder.now(), path=path, message=message)))
+
+    async def _run_errand(self, group: TaskGroup, frame: Frame, errand: Callable[[], Awaitable[None]]) -> None:
+        """Run an errand to its end; it is stopped when nothing new may be started."""
         try:
-            with self._state.until_drained(heeded=self._drains) as scope:
-                self._scheduler.errand_done(frame, await _carry_out(errand))
-            if scope.cancelled_caught:
-                return
+            with self._state.until_drained(heeded=self._drains, harvest=self._harvest):
+                await errand()
         except Exception as error:  # noqa: BLE001  # whatever a user's source raises is the failure of what asked for it
             self._scheduler.errand_failed(frame, error)
         finally:
             self._busy -= 1
         self._after(group)
-        await self._work(group)
+        self._need_workers(group)
+
+    def _need_workers(self, group: TaskGroup) -> None:
+        if self._scheduler.ready and not self._spare:
+            self._spare = True
+            group.start_soon(self._spare_work, group)
 
     async def _be_fair(self) -> None:
-        if self._now() - self._yielded > _FAIR_SHARE:
+        if self._now() - self._yielded > FAIR_SHARE:
             await checkpoint()
             self._yielded = self._now()
 
 
-async def _carry_out(errand: Errand) -> object:
-    if isinstance(errand, Sleep):
-        await anyio.sleep(errand.seconds)
-        return None
-    try:
-        return await anext(errand.source, END)
-    except BaseException as error:
-        if (failure := stray_cancellation(error)) is None:
-            raise
-        raise failure from error
-
-
-async def close_all(sources: Sequence[AsyncIterator[object]]) -> None:
-    """Close async generators that were not gone through to the end, so that their `finally` runs now, and not some time."""
-    with anyio.move_on_after(_CLOSING, shield=True):
-        for source in sources:
-            if (aclose := getattr(source, "aclose", None)) is not None:
-                await aclose()
-
-
 def stopper(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What to raise for what a task group gave: its first error that is no cancellation.
+    """What to raise for what a task group gave: what stops a program (`KeyboardInterrupt`, `SystemExit`) before anything else.
 
-    Failures of steps are outcomes and never get here, so it is what stops a program: `KeyboardInterrupt`, `SystemExit`.
+    Failures of steps are outcomes and never get here. Cancellations are left to those who cancelled.
     """
     _, rest = group.split(anyio.get_cancelled_exc_class())
-    first: BaseException = (rest or group).exceptions[0]
+    stops, _ = (rest or group).split(lambda error: not isinstance(error, Exception | BaseExceptionGroup))
+    first: BaseException = (stops or rest or group).exceptions[0]
     return stopper(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first

@@ -8,7 +8,7 @@ needs the world outside (a time that passes, the next item of a source) is an er
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
 
@@ -90,6 +90,10 @@ class Launcher(Protocol):
         """Put a choice into the record."""
         ...
 
+    def close(self, frame: Frame) -> None:
+        """`frame` has its result, or has failed."""
+        ...
+
     def complete(self, frame: Frame | None, key: int, value: object) -> None:
         """Child `key` of `frame` has its result."""
         ...
@@ -146,10 +150,16 @@ class Frame(ABC):
         """An errand of this frame's has brought `news`."""
         raise AssertionError(f"this is a bug in swarmlet: {type(self).__name__} has sent no errand")
 
+    def not_started(self) -> Iterable[tuple[str, AnyNode]]:
+        """The children that are known to come next and have not been launched, by path."""
+        return ()
+
     def complete(self, value: object) -> None:
         """This frame's node has its result."""
+        self.scheduler.close(self)
         self.scheduler.complete(self.parent, self.key, value)
 
     def fail(self, error: Exception) -> None:
         """This frame's node has failed."""
+        self.scheduler.close(self)
         self.scheduler.fail(self.parent, self.key, error)

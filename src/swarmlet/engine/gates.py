@@ -31,6 +31,7 @@ class Lease:
         self._gates = gates
         self._held = False
         self._children = 0
+        self._again = anyio.Lock(fast_acquire=True)
 
     async def take(self) -> None:
         """Wait for a place behind every bound, the nearest first: nobody holds a wide one while waiting for a narrow one."""
@@ -64,7 +65,17 @@ class Lease:
             if not self._children:
                 await self._take_again()
 
+    async def keep(self) -> None:
+        """Have the place again, if waiting for it was given up when a child was."""
+        if not self._held and not self._children:
+            await self._take_again()
+
     async def _take_again(self) -> None:
-        await self.take()
-        if self._children:  # started while this waited for a place
-            self.give()
+        async with self._again:  # a place that the end of another child waits for already must not be taken twice
+            if not self._held and not self._children:
+                await self.take()
+            if self._has_children():  # started while this waited for a place
+                self.give()
+
+    def _has_children(self) -> bool:
+        return self._children > 0

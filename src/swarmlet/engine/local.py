@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, cast, final
@@ -17,13 +16,16 @@ from swarmlet.engine.gates import Lease, gate
 from swarmlet.engine.keep import keep_output, keep_values
 from swarmlet.engine.step import Drained, Faulted, Finished, Outcome, Step, all_failed, as_failure, flat
 from swarmlet.engine.stray import stray_cancellation
-from swarmlet.errors import DeadlineExceeded
+from swarmlet.errors import BudgetExceeded, DeadlineExceeded, StepFailed
+from swarmlet.graph.effects import effects_in
 from swarmlet.graph.shape import Leaf
+from swarmlet.policy.account import Account
+from swarmlet.policy.budget import Budget
 from swarmlet.policy.retry import retried
 from swarmlet.trace.events import Decided, Noted, StepEnded, StepNotStarted, StepRetried, StepStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
     from contextvars import Context
 
     from swarmlet.engine.context import RunState
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from swarmlet.trace.events import State
 
 LEFT_IN_THREAD = "cancelled while its function ran in a thread: threads cannot be stopped, so it runs on"
+DEEPEST = 100
+"""How deep nodes may be nested that run in a scope of their own: a race in a race, a map that skips in a map that skips. Each
+level takes about ten calls of Python's stack, which holds a thousand."""
 LOOP_HELD = 0.05
 """Seconds for which a sync node may hold the event loop before it is reported."""
 
@@ -84,6 +89,8 @@ class LocalRunner:
         output, problems = keep_output(recorder, value, node.encode_output)
         self._note(step.path, *problems)
         recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="finished", output=output))
+        if step.scope.harvest is not None:
+            step.scope.harvest.finished[step.path] = value
         return Finished(value)
 
     async def _or_fallback(self, step: Step, lease: Lease | None) -> object:
@@ -95,16 +102,34 @@ class LocalRunner:
         except Exception as error:  # noqa: BLE001  # whatever it is: that is what a fallback is for
             failure = as_failure(step.path, error)
         recorder, fallback = self.state.recorder, cast("AnyNode", step.node.options.fallback)
-        path = f"{step.path}/~{fallback.name}"
+        if not self._may_stand_in(fallback, step.path):
+            raise failure
+        path, is_leaf = f"{step.path}/~{fallback.name}", isinstance(step.node.shape, Leaf)
+        if self.state.draining and not step.scope.dynamic and not is_leaf:
+            recorder.emit(StepNotStarted(at=recorder.now(), path=path, node=fallback.origin))
+            raise Drained
         reason = str(failure) if recorder.capture else ""
         recorder.emit(Decided(at=recorder.now(), path=step.path, by="fallback", chosen=path, reason=reason))
-        scope = step.scope.within_step() if isinstance(step.node.shape, Leaf) else step.scope
+        scope = step.scope.within_step() if is_leaf else step.scope
+        if lease:
+            lease.give()  # for good: the step itself has nothing left to do
         try:
-            async with lease.lent() if lease else nullcontext():
-                return await self.state.execute(fallback, step.args, step.kwargs, path, scope, self.state)
+            return await self.state.execute(fallback, step.args, step.kwargs, path, scope, self.state)
         except Exception as error:  # noqa: BLE001  # as above
             both = all_failed(step.path, "it failed, and so did its fallback", [failure, *flat(error)])
             raise both from both.__cause__
+
+    def _may_stand_in(self, fallback: AnyNode, path: str) -> bool:
+        """Whether a fallback repeats nothing that has acted on the world already."""
+        acted = self.state.acted.get(path)
+        if not acted:
+            return True
+        again = acted.intersection(effect.tool for effect in effects_in(fallback))
+        if again:
+            self._note(path, f"its fallback is not run, as it could repeat what has acted on the world: {_listed(again)}")
+        else:
+            self._note(path, f"it has acted on the world before it failed, and its fallback runs after that: {_listed(acted)}")
+        return not again
 
     async def _within_time(self, step: Step, lease: Lease | None) -> object:
         options = step.node.options
@@ -117,6 +142,8 @@ class LocalRunner:
             raise DeadlineExceeded(step.path, seconds, limit)
         with anyio.move_on_after(seconds) as scope:
             return await self._with_retries(step, lease)
+        if scope.cancelled_caught and limit == "budget":
+            raise BudgetExceeded(step.path, "seconds", seconds, seconds, 0, step.path)
         if scope.cancelled_caught:
             raise DeadlineExceeded(step.path, seconds, limit)
         raise AssertionError("this is a bug in swarmlet: a scope ended without result and without cancellation")
@@ -126,16 +153,25 @@ class LocalRunner:
         limits = {"timeout": options.timeout}
         if options.deadline is not None:
             limits["deadline"] = options.deadline.timestamp() - self.state.recorder.now()
-        if options.reserve is not None:
-            limits["reserve"] = time_left() - options.reserve
+        if options.reserve_seconds is not None:
+            limits["reserve"] = time_left() - options.reserve_seconds
+        if options.budget is not None:
+            limits["budget"] = options.budget.seconds
         return min((seconds, name) for name, seconds in limits.items() if seconds is not None)
 
     async def _with_retries(self, step: Step, lease: Lease | None) -> object:
         options, shape = step.node.options, step.node.shape
-        scope = step.scope.enter(options)
+        scope = (step.scope if options.fallback is None else step.scope.handled()).enter(options)
+        if isinstance(options.reserve, Budget):
+            scope = scope.keeping(options.reserve)
+        if options.budget is not None:
+            scope = scope.spending(Account(step.path, options.budget, scope.account))
         if options.concurrency is not None:
             scope = scope.through(gate(options.concurrency))
         if not isinstance(shape, Leaf):
+            scope = scope.deeper()
+            if scope.depth > DEEPEST:
+                raise StepFailed(step.path, f"nodes with scopes of their own are nested more than {DEEPEST} deep")
             return await drive(step.node, step.args, step.kwargs, step.path, scope, self.state)
         current = Current(self.state, step.path, scope, lease)
         if scope.retry is None or shape.retries_itself:
@@ -154,7 +190,21 @@ class LocalRunner:
             why = recorder.fault(error)
             recorder.emit(StepRetried(at=recorder.now(), path=step.path, attempt=number, error=why, wait=wait))
 
-        return await retried(attempt, policy, sleep=anyio.sleep, remaining=time_left, on_retry=note)
+        def may_repeat() -> bool:
+            acted = self.state.acted.get(step.path)
+            if acted:
+                self._note(step.path, f"it is not tried again, as it has acted on the world: {_listed(acted)}")
+            return not acted
+
+        return await retried(
+            attempt,
+            policy,
+            sleep=anyio.sleep,
+            remaining=time_left,
+            on_retry=note,
+            may_repeat=may_repeat,
+            clock=anyio.current_time,
+        )
 
     async def _call(self, leaf: Leaf, step: Step, current: Current) -> object:
         """Call the function in a context of its own, in which `current()` gives this step."""
@@ -166,6 +216,8 @@ class LocalRunner:
             if (failure := stray_cancellation(error)) is None:
                 raise
             raise failure from error
+        finally:
+            current.over = True
 
     async def _in_context(self, leaf: Leaf, step: Step, context: Context) -> object:
         call = partial(leaf.call, *step.args, **step.kwargs)
@@ -198,3 +250,7 @@ class LocalRunner:
         recorder = self.state.recorder
         for message in messages:
             recorder.emit(Noted(at=recorder.now(), path=path, message=message))
+
+
+def _listed(tools: Iterable[str]) -> str:
+    return ", ".join(sorted(tools))

@@ -15,7 +15,7 @@ from swarmlet.engine.step import Step, as_failure
 from swarmlet.graph.shape import Leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from swarmlet.engine.frame import Decision, Errand, Frame
     from swarmlet.graph.shape import AnyNode
@@ -41,6 +41,7 @@ class Scheduler:
         self.done: bool = False
         self.output: object = None
         self.moment: Moment = Moment()
+        self._frames: dict[int, Frame] = {}
         self._completions: deque[tuple[Frame | None, int, object]] = deque()
         self._open(node, args, kwargs, path, scope, None, 0)
         self._settle()
@@ -83,6 +84,12 @@ class Scheduler:
             frame.fail(as_failure(frame.path, error))
             self._settle()
 
+    def not_started(self) -> Iterator[tuple[str, AnyNode]]:
+        """What is known to come next and was not started, by path."""
+        yield from ((step.path, step.node) for step in self.ready)
+        for frame in self._frames.values():
+            yield from frame.not_started()
+
     # For frames
 
     def launch(
@@ -120,6 +127,10 @@ class Scheduler:
         """Put a choice into the record."""
         self.decisions.append(decision)
 
+    def close(self, frame: Frame) -> None:
+        """`frame` has its result, or has failed."""
+        self._frames.pop(id(frame), None)
+
     def complete(self, frame: Frame | None, key: int, value: object) -> None:
         """Child `key` of `frame` has its result. `None` is the whole."""
         self._completions.append((frame, key, value))
@@ -145,7 +156,9 @@ class Scheduler:
         key: int,
     ) -> None:
         try:
-            open_frame(node, Place(self, path, args, kwargs, scope, parent, key)).begin()
+            frame = open_frame(node, Place(self, path, args, kwargs, scope, parent, key))
+            self._frames[id(frame)] = frame
+            frame.begin()
         except Exception as error:  # noqa: BLE001  # values' own methods take part: what they raise is the node's failure
             self.fail(parent, key, as_failure(path, error))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
 
-from swarmlet.errors import RunError, StepFailed, StepsFailed
+from swarmlet.errors import BudgetExceeded, RunError, StepFailed, StepsFailed
 from swarmlet.trace.record import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from swarmlet.engine.frame import Frame, Moment
     from swarmlet.graph.shape import AnyNode
@@ -104,7 +104,7 @@ def as_failure(path: str, error: Exception) -> Exception:
     """
     errors = list(flat(error))
     if all(isinstance(one, RunError) and one.run is None and _is_below(path, one.path) for one in errors):
-        return errors[0] if len(errors) == 1 else error
+        return error if isinstance(error, StepsFailed) else together(path, errors)
     failed = StepFailed(path, ": ".join(filter(None, (type(error).__name__, text_of(error)))))
     failed.__cause__ = error
     return failed
@@ -114,9 +114,23 @@ def _is_below(path: str, other: str) -> bool:
     return other.startswith(path) and other[len(path) : len(path) + 1] in ("", "/", "[")
 
 
+def ran_out(errors: Iterable[Exception], scope: str) -> BudgetExceeded | None:
+    """The error of the budget of `scope`, if nothing else has failed."""
+    every = [one for error in errors for one in flat(error)]
+    own = [one for one in every if isinstance(one, BudgetExceeded) and one.scope == scope]
+    return own[0] if own and len(own) == len(every) else None
+
+
+_TOLD = 300
+"""Characters of each cause that a message repeats; `__cause__` has them in full."""
+_CAUSES = 5
+
+
 def all_failed(path: str, reason: str, causes: Sequence[Exception]) -> Exception:
     """One error for a node all of whose ways to succeed have failed; its cause is theirs, or the group of theirs."""
-    failed = StepFailed(path, f"{reason}: {'; '.join(str(cause) for cause in causes)}")
+    told = "; ".join(text if len(text := str(cause)) <= _TOLD else f"{text[:_TOLD]}..." for cause in causes[:_CAUSES])
+    more = f"; and {len(causes) - _CAUSES} more" if len(causes) > _CAUSES else ""
+    failed = StepFailed(path, f"{reason}: {told}{more}")
     failed.__cause__ = causes[0] if len(causes) == 1 else ExceptionGroup(f"what failed in {path!r}", list(causes))
     return failed
 

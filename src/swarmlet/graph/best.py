@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Concatenate, ParamSpec, TypeVar, final, overload
 
 from swarmlet.graph.arms import Judge, count_problems, judge_of, refuse
+from swarmlet.graph.effects import replayed
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import Node, is_number
 from swarmlet.graph.shape import Composite, Part
@@ -91,13 +92,15 @@ def best(
     fails, or cannot be scored, is out; if all are, it fails with one `StepFailed` that has all causes. With `enough` it stops
     at the first score of at least that much, and cancels the rest. `concurrency` makes so many samples at once. Sample i has
     the path `name[i]`, its score `name/score[i]`, by the score's own name.
+
+    Raises `GraphError` for what acts on the world (a tool with effects in `body`), as every sample would.
     """
     node = as_node(body, "best", "body")
     problems = list(count_problems(of=of, concurrency=concurrency))
     judge, wrong = judge_of(score, "best", "score", node.signature, float)
     if enough is not None and (not is_number(enough) or math.isnan(enough)):
         problems.append(f"enough= is a score, not {enough!r}")
-    refuse(user_line(), f"best({node.name})", [*problems, *wrong])
+    refuse(user_line(), f"best({node.name})", [*problems, *wrong, *replayed("best", node)])
     return Node(
         name=node.name,
         signature=node.signature,

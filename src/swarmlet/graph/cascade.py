@@ -33,6 +33,8 @@ class CascadeShape(Composite):
     word: ClassVar[str] = "cascade"
     rungs: Named
     accept: Judge
+    judged: str
+    """What the judge is called in paths."""
 
     def draw(self, canvas: Canvas, label: str) -> Ends:
         """A frame around the rungs, with the way from each to the next."""
@@ -46,7 +48,7 @@ class CascadeShape(Composite):
         """The rungs, all of which may run, and what accepts."""
         for name, node in self.rungs:
             yield Part(f"/{name}", node)
-        yield Part(f"/{self.accept.node.name}[i]", self.accept.node, len(self.rungs) - 1)
+        yield Part(f"/{self.judged}[i]", self.accept.node, len(self.rungs) - 1)
 
 
 # Two overloads for each number of rungs, one for each kind of judge: ty solves neither of a union of the two. `accept` is
@@ -124,6 +126,6 @@ def cascade(*rungs: Callable[..., object], accept: Callable[..., object]) -> Nod
     return Node(
         name="cascade",
         signature=signature,
-        shape=CascadeShape(named(nodes), judge),
+        shape=CascadeShape(named(nodes), judge, named([*nodes, judge.node])[-1][0]),
         origin=nodes[0].origin,
     )

@@ -66,6 +66,7 @@ class EachShape(Composite):
     on_error: OnError
     at_least: int | None = None
     enough: int | None = None
+    warm: bool = False
 
     @property
     def ends_early(self) -> bool:
@@ -79,7 +80,8 @@ class EachShape(Composite):
     def draw(self, canvas: Canvas, label: str) -> Ends:
         """A frame around the mapped node."""
         bound = f", {self.concurrency} at once" if self.concurrency else ""
-        with canvas.frame(f"each {label}{bound}"):
+        warm = ", the first alone" if self.warm else ""
+        with canvas.frame(f"each {label}{bound}{warm}"):
             return self.body.shape.draw(canvas, self.body.name)
 
 
@@ -90,6 +92,7 @@ def each(
     concurrency: int | None = None,
     on_error: Literal["raise"] = "raise",
     enough: int | None = None,
+    warm: bool = False,
 ) -> Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B]]: ...
 
 
@@ -101,6 +104,7 @@ def each(
     on_error: Literal["skip"],
     at_least: int | None = None,
     enough: int | None = None,
+    warm: bool = False,
 ) -> Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B]]: ...
 
 
@@ -111,6 +115,7 @@ def each(
     concurrency: int | None = None,
     on_error: Literal["keep"],
     at_least: int | None = None,
+    warm: bool = False,
 ) -> Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B | Failed]]: ...
 
 
@@ -121,6 +126,7 @@ def each(
     on_error: OnError = "raise",
     at_least: int | None = None,
     enough: int | None = None,
+    warm: bool = False,
 ) -> (
     Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B]]
     | Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B | Failed]]
@@ -134,6 +140,9 @@ def each(
     others paid for is kept; `"skip"` leaves it out. With `at_least`, keeping and skipping have a bound: the map fails as soon
     as fewer items than that can succeed, with one `StepFailed` that has all causes. With `enough`, the map is done as soon as
     so many items have succeeded: the others are cancelled and left out.
+
+    With `warm`, the first item runs alone, and the others start when it has finished or failed: what it has sent to a model is
+    then in the provider's cache, and items that begin with the same long text pay less for it.
     """
     node = as_node(body, "each", "body")
     first = node.signature.first
@@ -142,6 +151,8 @@ def each(
         problems.append(f"{node.name!r} takes no positional parameter that an item could go to")
     if on_error not in ("raise", "keep", "skip"):
         problems.append(f"on_error= is 'raise', 'keep' or 'skip', not {on_error!r}")
+    if not isinstance(cast("object", warm), bool):
+        problems.append(f"warm= is True or False, not {warm!r}")
     problems += _contradictions(on_error, at_least, enough)
     refuse(user_line(), f"each({node.name})", problems)
     item = node.signature.parameters[0].annotation
@@ -151,7 +162,7 @@ def each(
     return Node(
         name=node.name,
         signature=node.signature.with_first(Union[sources], cast("Any", list)[given]),  # noqa: UP007  # as above
-        shape=EachShape(node, concurrency, on_error, at_least, enough),
+        shape=EachShape(node, concurrency, on_error, at_least, enough, warm),
         origin=node.origin,
         doc=node.__doc__,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar, final
 
 from swarmlet.graph.arms import count_problems, refuse
+from swarmlet.graph.effects import replayed
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import Node, is_number
 from swarmlet.graph.shape import Composite, Part
@@ -52,7 +53,10 @@ def hedge(body: Callable[P, T], *, after: float, tries: int = 2) -> Node[P, T]:
     This trims the slowest calls, at the price of a second one for each of them: choose `after` near the time that nine of
     ten calls need. With more `tries` another starts after each further `after` seconds. A try that fails while no other
     runs is followed by the next at once. If all tries fail, the hedge fails with one `StepFailed`, whose cause is the group
-    of their failures. Try i has the path `name[i]`, from 0. Do not hedge what acts on the world: both tries may act.
+    of their failures. Try i has the path `name[i]`, from 0.
+
+    Raises `GraphError` for what acts on the world, as both tries may: a tool with effects in `body`. Of what a function does
+    nothing is known; do not hedge it if it acts.
     """
     node = as_node(body, "hedge", "body")
     problems = list(count_problems(tries=tries))
@@ -60,7 +64,7 @@ def hedge(body: Callable[P, T], *, after: float, tries: int = 2) -> Node[P, T]:
         problems.append(f"after= is in seconds and must be at least 0, not {after!r}")
     if tries == 1:
         problems.append("tries=1 leaves nothing to hedge with: it counts the first try")
-    refuse(user_line(), f"hedge({node.name})", problems)
+    refuse(user_line(), f"hedge({node.name})", [*problems, *replayed("hedge", node)])
     return Node(
         name=node.name,
         signature=node.signature,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from swarmlet.graph.plan import Plan
     from swarmlet.graph.shape import AnyNode, Shape
     from swarmlet.graph.signature import Signature
+    from swarmlet.policy.budget import Budget
     from swarmlet.policy.retry import Retry
     from swarmlet.trace.record import Encoder
 
@@ -106,7 +107,8 @@ class Node(Generic[P, T_co]):
         retry: Retry | None = None,
         timeout: float | None = None,
         deadline: datetime | None = None,
-        reserve: float | None = None,
+        reserve: float | Budget | None = None,
+        budget: Budget | None = None,
         concurrency: int | None = None,
         # A node of more general result takes more general fallbacks, and gives itself as such: sound, as nodes never change.
         fallback: Fallback[P, T_co] | None = None,
@@ -124,6 +126,7 @@ class Node(Generic[P, T_co]):
             timeout=timeout,
             deadline=deadline,
             reserve=reserve,
+            budget=budget,
             concurrency=concurrency,
             fallback=other,
         )

@@ -89,7 +89,9 @@ class Outline:
 
     def __str__(self) -> str:
         rows = self.rows
-        lines = list(_table(rows))
+        lines = list(_table(rows[:_SHOWN]))
+        if len(rows) > _SHOWN:
+            lines.append(f"and {len(rows) - _SHOWN:,} rows more")
         lines += ["", f"model calls: at most {self.calls}", f"with retries: at most {self.attempts}"]
         if any(cost.opaque for cost in self._costs.values()):
             lines.append("not counted: nodes that functions run themselves, with current().run(...)")
@@ -144,8 +146,10 @@ class _Place:
 
     @property
     def key(self) -> _Key:
-        """Where this is the same, the cost is."""
-        return id(self.node), self.label, self.around
+        """Where this is the same, the cost is. A label counts only where a list is called by it."""
+        first = next(iter(self.node.shape.parts()), None)
+        named = first is not None and first.suffix.startswith("[")
+        return id(self.node), self.label if named else "", self.around
 
     @property
     def attempts(self) -> int:
@@ -278,6 +282,8 @@ def _brief(bound: Bound) -> str:
 
 
 _TERMS = 3
+_SHOWN = 1000
+"""Rows of a table. A graph that uses another twice, which uses another twice, has more than anybody reads."""
 _HEADINGS = ("step", "what", "bound", "options", "calls", "with retries")
 
 

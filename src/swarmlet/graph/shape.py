@@ -134,6 +134,8 @@ class Leaf:
     """How many model calls it makes at most, retries not counted."""
     tools: tuple[AnyNode, ...] = ()
     """The nodes that it may run when a model asks for them."""
+    effects: tuple[str, ...] = ()
+    """Names of its tools that act on the world, so that it must not be run again once one of them was used."""
 
     @property
     def ends_early(self) -> bool:
@@ -155,7 +157,7 @@ class Leaf:
             yield "concurrency= bounds steps that run under a node, and no step runs under this agent"
         if not self.inline:
             return
-        for name in ("model", "concurrency"):
+        for name in ("model", "concurrency", "budget"):
             if getattr(options, name) is not None:
                 yield f"{name}= cannot apply: no model call and no other step can run under a sync function on the event loop"
         if options.retry is None and options.limits_time:  # else it bounds the waits between attempts

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar, cast, final
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.arms import count_problems, refuse
+from swarmlet.graph.effects import replayed
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import Node
 from swarmlet.graph.shape import Composite, Part
@@ -65,11 +66,13 @@ def vote(
     """Ask `of` times, independently, and give the answer that most samples agree on (self-consistency).
 
     The winner needs at least `quorum` votes: by default more than half of `of`. The vote stops as soon as no sample still to
-    come could change the outcome, and cancels the rest. Answers agree if they are equal, or if `key(answer)` is: text without
+    come could change which answer wins, and cancels the rest; of samples that agree you get the first one by number that has
+    come in by then. Answers agree if they are equal, or if `key(answer)` is: text without
     case, a number rounded; it is called on the event loop, so keep it quick. A sample that fails gives no vote. Where no
     answer reaches the quorum, or two have equally many votes, the vote fails with `NoQuorum`; `ties="first"` takes the answer
     of the lowest-numbered sample instead of failing on equal votes. `concurrency` asks so many at once, so that the rest need
     not be paid for when the first agree. Sample i has the path `name[i]`, from 0; samples are never merged or cached.
+    Raises `GraphError` for what acts on the world (a tool with effects in `body`), as every sample would.
     """
     node = as_node(body, "vote", "body")
     problems = list(count_problems(of=of, quorum=quorum, concurrency=concurrency))
@@ -79,7 +82,7 @@ def vote(
         problems.append(f"ties= is 'first' or 'fail', not {ties!r}")
     if key is not None:
         problems += _key_problems(key, node.signature.returns)
-    refuse(user_line(), f"vote({node.name})", problems)
+    refuse(user_line(), f"vote({node.name})", [*problems, *replayed("vote", node)])
     agree = cast("Callable[[object], object] | None", key)
     return Node(
         name=node.name,

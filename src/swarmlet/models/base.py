@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
+
+from swarmlet.policy.ratelimit_headers import Reading
 
 if TYPE_CHECKING:
     from swarmlet.models.profiles import Profile
@@ -105,6 +107,8 @@ class ChatRequest:
     temperature: float | None = None
     seed: int | None = None
     tool_choice: Literal["auto", "required", "none"] = "auto"
+    cache_key: str | None = None
+    """Brings requests that begin alike to the same cache of the provider's, where it takes such a key. Changes no reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +127,8 @@ class ChatReply:
     request_id: str | None = None
     first_token: float | None = field(default=None, compare=False)
     """Seconds until the first piece, if the reply was streamed."""
+    limits: Annotated[Reading | None, Field(exclude=True)] = field(default=None, compare=False, repr=False)
+    """What the server said of its rate limits. It is for the limiter alone: no record keeps it."""
 
 
 OnText: TypeAlias = Callable[[str], None]
@@ -132,7 +138,9 @@ OnText: TypeAlias = Callable[[str], None]
 class ChatModel(Protocol):
     """A model that can be called. Implementations make exactly one attempt a call: swarmlet retries, nobody else.
 
-    `name` is how options choose it, and `profile` what it costs.
+    `name` is how options choose it, and `profile` what it costs. It may also have `limits` (a `Limits` of its own, or `None`)
+    and `limit_key`: models of the same `limit_key` share one rate limit. Without that each name has one of its own. And it may
+    have an `endpoint`, a text that says which model of which server answers: caches of replies go by it, else by its name.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""`Models`: the models of a swarm by name, behind one limit on calls in flight."""
+"""`Models`: the models of a swarm by name, behind one limiter for each and one limit on all calls in flight."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, final
 
 import anyio
 
-from swarmlet.errors import GraphError
+from swarmlet.errors import GraphError, ModelError, NoApiKey, RateLimited
 from swarmlet.log import get_logger
 from swarmlet.models.openai import OpenAIConnection, OpenAIModel
+from swarmlet.models.pace import Limiters
 
 if TYPE_CHECKING:
     from swarmlet.models.base import ChatModel, ChatReply, ChatRequest, OnText
+    from swarmlet.models.pace import Limiter, Slot, Stores
     from swarmlet.policy.limits import Limits
 
 DEFAULT_MODEL = "gpt-4o-mini"
@@ -24,13 +26,16 @@ _CLOSING = 5
 
 @final
 class Models:
-    """Finds models by name and lets at most `limits.concurrency` calls of them happen at once.
+    """Finds models by name, and lets their calls go as their rate limits allow and at most `limits.concurrency` at once.
 
     `default` is used where no agent and no option names another. A name that was not given as an object is taken for a
-    model of OpenAI (or of the server at `OPENAI_BASE_URL`); all such models share one client.
+    model of OpenAI (or of the server at `OPENAI_BASE_URL`); all such models share one client. `stores` is where limits
+    that other processes share are counted.
     """
 
-    def __init__(self, default: str | ChatModel, given: Sequence[ChatModel], limits: Limits) -> None:
+    def __init__(
+        self, default: str | ChatModel, given: Sequence[ChatModel], limits: Limits, stores: Stores | None = None
+    ) -> None:
         objects = [*given, *([] if isinstance(default, str) else [default])]
         self.default: str = default if isinstance(default, str) else default.name
         self.limits = limits
@@ -39,7 +44,9 @@ class Models:
             if self._models.setdefault(model.name, model) is not model:
                 raise GraphError(f"two models of the swarm are both named {model.name!r}")
         self._connection = OpenAIConnection()
-        self._slots = anyio.Semaphore(limits.concurrency, fast_acquire=True)
+        self._limiters = Limiters(limits.allowance, stores=stores)
+        self._limiter_of: dict[str, Limiter] = {}
+        self._places = anyio.Semaphore(limits.concurrency, fast_acquire=True)
         self._preparing = anyio.Lock()
         self._ready: dict[str, ChatModel] = {}
         self._warned: set[str] = set()
@@ -54,14 +61,38 @@ class Models:
         return model
 
     async def complete(
-        self, model: ChatModel, request: ChatRequest, on_text: OnText | None, started: Callable[[float], None]
+        self,
+        model: ChatModel,
+        request: ChatRequest,
+        on_text: OnText | None,
+        started: Callable[[float], None],
+        *,
+        tokens: int = 0,
+        run: str = "",
+        priority: int = 0,
     ) -> ChatReply:
-        """One attempt, when there is room for it. `started` is told how many seconds it waited for that."""
+        """One attempt, when it is its turn. `started` is told how many seconds it waited for that, just before it is sent.
+
+        `tokens` is the most that it may use, prompt and reply; runs take turns, and a higher `priority` goes first.
+        """
         await self._prepare(model)
         queued = time.perf_counter()
-        async with self._slots:
-            started(time.perf_counter() - queued)
-            return await model.complete(request, on_text)
+        async with self._limiter(model).slot(tokens=tokens, run=run, priority=priority) as slot:
+            slot.sent = False
+            async with self._places:  # asked for last: who waits for one model's limit keeps no other model waiting
+                started(time.perf_counter() - queued)
+                slot.sent = True
+                return await _send(model, request, on_text, slot)
+
+    def _limiter(self, model: ChatModel) -> Limiter:
+        """The limiter of this model, shared with those of the same `limit_key`; the first of them with limits brings them."""
+        limiter = self._limiter_of.get(model.name)
+        if limiter is None:
+            key = _limit_key(model)
+            sharing = (one for one in self._models.values() if _limit_key(one) == key)
+            own = next((limits.allowance for one in sharing if (limits := _own_limits(one)) is not None), None)
+            limiter = self._limiter_of[model.name] = self._limiters.get(key, own)
+        return limiter
 
     async def _prepare(self, model: ChatModel) -> None:
         if model.name in self._ready:
@@ -91,9 +122,44 @@ class Models:
 
         with anyio.move_on_after(_CLOSING, shield=True) as scope:
             async with anyio.create_task_group() as group:
-                for aclose in (*(model.aclose for model in self._ready.values()), self._connection.aclose):
+                for aclose in (
+                    *(model.aclose for model in self._ready.values()),
+                    self._connection.aclose,
+                    self._limiters.aclose,
+                ):
                     group.start_soon(close, aclose)
         if scope.cancelled_caught:
             get_logger().warning(f"models were left open: closing them took more than {_CLOSING:g} s")
         if failures:
             raise failures[0] if len(failures) == 1 else ExceptionGroup("models could not be closed", failures)
+
+
+async def _send(model: ChatModel, request: ChatRequest, on_text: OnText | None, slot: Slot) -> ChatReply:
+    """The call itself; its slot is told what the server says. What is not known of its tokens stays charged."""
+    try:
+        reply = await model.complete(request, on_text)
+    except ModelError as error:
+        if error.limits is not None:
+            slot.observe(error.limits)
+        if isinstance(error, RateLimited):
+            slot.refused(error.retry_after)
+        elif isinstance(error, NoApiKey):
+            slot.unsent()
+        elif error.status is not None and error.status < 500:
+            slot.used(0)
+        raise
+    if reply.limits is not None:
+        slot.observe(reply.limits)
+    if used := reply.input_tokens + reply.output_tokens:
+        slot.used(used)
+    return reply
+
+
+def _limit_key(model: ChatModel) -> str:
+    key: str | None = getattr(model, "limit_key", None)
+    return key or model.name
+
+
+def _own_limits(model: ChatModel) -> Limits | None:
+    limits: Limits | None = getattr(model, "limits", None)
+    return limits

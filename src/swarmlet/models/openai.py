@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, final
 
 import anyio.to_thread
 
-from swarmlet.errors import ModelError, NoApiKey
+from swarmlet.errors import GraphError, ModelError, NoApiKey
 from swarmlet.models.base import ChatReply, ChatRequest, OnText
+from swarmlet.models.pace import limit_name
 from swarmlet.models.profiles import Profile, profile_of
+from swarmlet.policy.limits import Limits
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+
+_OPENAI = "https://api.openai.com/v1"
 
 
 @final
@@ -32,6 +36,7 @@ class OpenAIConnection:
         self._client = client.with_options(max_retries=0) if client is not None else None
         self._owned = client is None
         self._making = Lock()
+        self._limit_keys: dict[str, str] = {}
 
     @property
     def client(self) -> AsyncOpenAI:
@@ -59,7 +64,7 @@ class OpenAIConnection:
         if not (self._key.isascii() and self._key.isprintable()):
             raise NoApiKey("the API key holds a character that no HTTP header can carry: check OPENAI_API_KEY or api_key=")
         try:
-            base = httpx2.URL(self._elsewhere or "https://api.openai.com/v1")
+            base = httpx2.URL(self._elsewhere or _OPENAI)
         except httpx2.InvalidURL:
             base = httpx2.URL()
         if base.scheme not in ("http", "https") or not base.host:
@@ -76,6 +81,21 @@ class OpenAIConnection:
         given = self._api_key or os.environ.get("OPENAI_API_KEY") or ""
         return given.strip() or ("none" if self._elsewhere else "")
 
+    def endpoint(self, model: str) -> str:
+        """Names who answers, whatever the key: this model, at this base URL."""
+        elsewhere = self._elsewhere if self._owned or self._client is None else str(self._client.base_url)
+        return f"{(elsewhere or _OPENAI).rstrip('/')}#{model}"
+
+    def limit_key(self, model: str) -> str:
+        """Names what the server limits together: this model, at this endpoint, with this key, which cannot be read from it."""
+        if model not in self._limit_keys:  # asked once: a key that a client renews is still the same account's
+            self._limit_keys[model] = (
+                limit_name(self._elsewhere or _OPENAI, self._key, model)
+                if self._owned or self._client is None
+                else limit_name(str(self._client.base_url), self._client.api_key, model)
+            )
+        return self._limit_keys[model]
+
     def clean(self, text: str) -> str:
         """`text` without the key: some servers quote it."""
         secret = self._client.api_key if self._client is not None else ""
@@ -85,6 +105,7 @@ class OpenAIConnection:
         """Close the client, if it was made here."""
         if self._owned and self._client is not None:
             client, self._client = self._client, None
+            self._limit_keys.clear()
             await client.close()
 
 
@@ -95,7 +116,8 @@ class OpenAIModel:
     `name` is what options choose it by, `model` what the server calls it (a deployment's name on Azure; the same if left
     out). `api_key` and `base_url` are by default what the SDK reads: `OPENAI_API_KEY`, `OPENAI_BASE_URL`. `client` is an
     `AsyncOpenAI` or `AsyncAzureOpenAI` of the caller's, who closes it; a client made here is closed by the last swarm that
-    uses the model. `profile` gives prices and window where the name does not tell.
+    uses the model. `profile` gives prices and window where the name does not tell. `limits` are the model's own, in place of
+    the swarm's; models that the same server calls the same, with the same key, share what is allowed.
     """
 
     def __init__(
@@ -107,11 +129,14 @@ class OpenAIModel:
         base_url: str | None = None,
         client: AsyncOpenAI | None = None,
         profile: Profile | None = None,
+        limits: Limits | None = None,
         connection: OpenAIConnection | None = None,
     ) -> None:
         self._name = name
         self._model = model or name
         self._profile = profile or profile_of(self._model)
+        _check_limits(limits)
+        self._limits = limits
         self._shared = connection
         self._users = 0
         self._connection = connection or OpenAIConnection(api_key=api_key, base_url=base_url, client=client)
@@ -125,6 +150,21 @@ class OpenAIModel:
     def profile(self) -> Profile:
         """Its window, prices and dates."""
         return self._profile
+
+    @property
+    def limits(self) -> Limits | None:
+        """Its own limits, if it has any."""
+        return self._limits
+
+    @property
+    def endpoint(self) -> str:
+        """Which model of which server answers: what caches of replies go by."""
+        return self._connection.endpoint(self._model)
+
+    @property
+    def limit_key(self) -> str:
+        """The name of the rate limit that it counts against; it tells neither endpoint nor key."""
+        return self._connection.limit_key(self._model)
 
     async def ready(self) -> None:
         """Import the SDK and make its client, in a worker thread: that takes about a second, for which nobody else waits."""
@@ -145,3 +185,12 @@ class OpenAIModel:
         self._users = max(0, self._users - 1)
         if self._shared is None and not self._users:
             await self._connection.aclose()
+
+
+def _check_limits(limits: object) -> None:
+    if limits is None:
+        return
+    if not isinstance(limits, Limits):
+        raise GraphError(f"OpenAIModel(limits=) takes Limits(...), not {limits!r}")
+    if limits.tools != Limits().tools:
+        raise GraphError("Limits(tools=) is a swarm's: a model calls no tools, so OpenAIModel(limits=) cannot bound them")

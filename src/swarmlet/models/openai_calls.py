@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from swarmlet.errors import ModelError, ModelUnavailable, ReplyMalformed
 from swarmlet.models.base import ChatReply, OnText, ToolCall
-from swarmlet.models.openai_errors import translate
+from swarmlet.models.openai_errors import limits_told, translate
 from swarmlet.models.openai_wire import Body, Chunk, Completion, ServerError, StreamedReply
+from swarmlet.policy.ratelimit_headers import Reading
 
 _AFTER_DONE = 1
 """Seconds that a server may take to end a stream whose last event it has sent."""
@@ -26,8 +27,8 @@ async def attempt(client: openai.AsyncOpenAI, body: Body, on_text: OnText | None
     told = _Told(on_text, clean)
     failure: ModelError
     try:
-        reply = await (_whole(client, body) if on_text is None else _streamed(client, body, told))
-        return _cleaned(reply, clean)
+        reply = await (_whole(client, body, told) if on_text is None else _streamed(client, body, told))
+        return _cleaned(reply, clean, told.limits)
     except openai.APIError as error:
         failure = translate(error, clean)
     except httpx2.SSEError as error:
@@ -41,18 +42,20 @@ async def attempt(client: openai.AsyncOpenAI, body: Body, on_text: OnText | None
         failure = ReplyMalformed(f"the server's answer is not a chat completion: {_what(error)}")
     if told.anything:  # a listener cannot take words back, so this is not tried again
         failure.retryable = False
+    failure.limits = failure.limits or told.limits
     raise failure
 
 
-async def _whole(client: openai.AsyncOpenAI, body: Body) -> ChatReply:
+async def _whole(client: openai.AsyncOpenAI, body: Body, told: _Told) -> ChatReply:
     create: Any = client.chat.completions.with_raw_response.create  # Any: its overloads do not take a dict
     raw = await create(**body)
+    told.heads(raw.headers)
     completion = Completion.model_validate_json(raw.content)
     _raise_error(completion.error, raw.http_request)
     return completion.reply(raw.headers.get("x-request-id"))
 
 
-async def _streamed(client: openai.AsyncOpenAI, body: Body, on_text: OnText) -> ChatReply:
+async def _streamed(client: openai.AsyncOpenAI, body: Body, told: _Told) -> ChatReply:
     begin = time.perf_counter()
     first: float | None = None
     built = StreamedReply()
@@ -62,10 +65,11 @@ async def _streamed(client: openai.AsyncOpenAI, body: Body, on_text: OnText) -> 
         text = built.add(chunk)
         first = time.perf_counter() - begin if first is None else first
         if text:
-            on_text(text)
+            told(text)
 
     create: Any = client.chat.completions.with_streaming_response.create  # Any: as above
     async with create(**body, stream=True, stream_options={"include_usage": True}) as response:
+        told.heads(response.headers)
         await _read_events(response.http_response, take)
     if built.finish_reason is None:
         raise _BrokenOff
@@ -110,12 +114,16 @@ class _BrokenOff(Exception):  # never leaves this file
 
 
 class _Told:
-    """Passes pieces of text on, and remembers whether there were any."""
+    """Passes pieces of text on, remembers whether there were any, and what the head of the answer said of limits."""
 
     def __init__(self, on_text: OnText | None, clean: Callable[[str], str]) -> None:
         self._on_text = on_text
         self._clean = clean
         self.anything = False
+        self.limits: Reading | None = None
+
+    def heads(self, headers: Mapping[str, str]) -> None:
+        self.limits = limits_told(headers)
 
     def __call__(self, text: str) -> None:
         self.anything = True
@@ -123,8 +131,8 @@ class _Told:
             self._on_text(self._clean(text))
 
 
-def _cleaned(reply: ChatReply, clean: Callable[[str], str]) -> ChatReply:
-    """`reply` without the key, should the server have quoted it anywhere."""
+def _cleaned(reply: ChatReply, clean: Callable[[str], str], limits: Reading | None) -> ChatReply:
+    """`reply` without the key, should the server have quoted it anywhere, and with what it said of its limits."""
     return replace(
         reply,
         text=clean(reply.text),
@@ -134,6 +142,7 @@ def _cleaned(reply: ChatReply, clean: Callable[[str], str]) -> ChatReply:
         model=clean(reply.model),
         service_tier=reply.service_tier and clean(reply.service_tier),
         request_id=reply.request_id and clean(reply.request_id),
+        limits=limits,
     )
 
 

@@ -24,6 +24,7 @@ from swarmlet.errors import (
     RateLimited,
     RequestRejected,
 )
+from swarmlet.policy.ratelimit_headers import Reading, read_headers
 
 _CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 _LONGEST: Final = 2000
@@ -66,6 +67,7 @@ def _from_status(error: openai.APIStatusError, clean: Clean) -> ModelError:
         retry_after=retry_after(headers),
         request_id=error.request_id and clean(error.request_id),
     )
+    made.limits = limits_told(headers)
     wish = headers.get("x-should-retry")
     if wish in ("true", "false") and kind is not QuotaExhausted:
         made.retryable = wish == "true"
@@ -100,6 +102,12 @@ def _text(error: openai.APIStatusError) -> str:
         if isinstance(message, str) and message:
             return message
     return error.response.text or error.response.reason_phrase
+
+
+def limits_told(headers: Mapping[str, str]) -> Reading | None:
+    """The figures of a server's `x-ratelimit-*` headers, if it sends any."""
+    reading = read_headers(headers)
+    return reading if reading != Reading() else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

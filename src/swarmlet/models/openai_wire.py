@@ -35,6 +35,8 @@ def request_body(request: ChatRequest, profile: Profile) -> Body:
         body["temperature"] = request.temperature
     if request.seed is not None:
         body["seed"] = request.seed
+    if request.cache_key is not None and profile.prompt_cache_key:
+        body["prompt_cache_key"] = request.cache_key
     if profile.reasoning_effort is not None:
         body["reasoning_effort"] = profile.reasoning_effort
     return body

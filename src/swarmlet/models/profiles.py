@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
+from swarmlet.policy.amount import Price
+
 MILLION = Decimal(1_000_000)
 
 
@@ -42,6 +44,8 @@ class Profile:
     """Whether it takes `temperature`."""
     reasoning_effort: str | None = None
     """What to send as `reasoning_effort`, for models that take tools or sampling only with a certain one."""
+    prompt_cache_key: bool = False
+    """Whether it is sent `prompt_cache_key`: a server that does not know that parameter may refuse it."""
     shutdown: date | None = None
     """The day from which it is no longer served."""
     successor: str | None = None
@@ -52,6 +56,14 @@ class Profile:
         """The price of a call; `None` where the tier's price is not known."""
         prices = (self.prices or {}).get(tier or "default")
         return None if prices is None else prices.usd(input_tokens, cached_tokens, output_tokens)
+
+    def worst_price(self) -> Price | None:
+        """The most that a token can cost: of the dearest tier, nothing cached. `None` where no price is known."""
+        if not self.prices:
+            return None
+        tiers = self.prices.values()
+        dearest = max(max(tier.input, tier.cached) for tier in tiers), max(tier.output for tier in tiers)
+        return Price(dearest[0] / MILLION, dearest[1] / MILLION)
 
     def shutdown_warning(self, today: date) -> str | None:
         """A sentence for users of a model that is gone, or will be within 60 days."""
@@ -79,6 +91,7 @@ _KNOWN = {
             "batch": _prices("0.075", "0.075", "0.30"),
             "priority": _prices("0.25", "0.125", "1.00"),
         },
+        prompt_cache_key=True,
         shutdown=date(2027, 1, 14),
         successor="gpt-6-luna",
         as_of=_READ,
@@ -93,6 +106,7 @@ _KNOWN = {
             "batch": _prices("0.05", "0.005", "0.25"),
         },
         reasoning_effort="none",
+        prompt_cache_key=True,
         as_of=_READ,
     ),
 }

@@ -12,10 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from swarmlet.errors import GraphError
+from swarmlet.policy.account import Keep
+from swarmlet.policy.budget import Budget
 from swarmlet.policy.retry import Retry
+
+if TYPE_CHECKING:
+    from swarmlet.policy.account import Account
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +35,11 @@ class Options:
     """Seconds that the node, with everything under it and all retries, may take."""
     deadline: datetime | None = None
     """The moment (with a time zone) at which the node, with everything under it, must be done."""
-    reserve: float | None = None
-    """Seconds that must be left of the nearest enclosing deadline when the node is done: the slice of what follows it."""
+    reserve: float | Budget | None = None
+    """What must be left when the node is done, of the nearest enclosing deadline (seconds) and of the budgets around it: the
+    slice of what follows it."""
+    budget: Budget | None = None
+    """What the node, with everything under it, may spend."""
     concurrency: int | None = None
     """How many steps under the node may run at once. A step that waits for nodes it has started itself does not count."""
     fallback: object | None = None
@@ -51,7 +59,13 @@ class Options:
     @property
     def limits_time(self) -> bool:
         """Whether something here says when the node must be done."""
-        return self.timeout is not None or self.deadline is not None or self.reserve is not None
+        budget = self.budget.seconds if self.budget is not None else None
+        return any(limit is not None for limit in (self.timeout, self.deadline, self.reserve_seconds, budget))
+
+    @property
+    def reserve_seconds(self) -> float | None:
+        """The part of `reserve` that is time."""
+        return self.reserve.seconds if isinstance(self.reserve, Budget) else self.reserve
 
     def update(self, other: Options) -> Options:
         """These options with those of `other` that are set."""
@@ -70,6 +84,32 @@ class Gate(Protocol):
         ...
 
 
+class Stoppable(Protocol):
+    """A wait that can be stopped."""
+
+    def cancel(self, reason: str | None = None, /) -> None:
+        """Stop it."""
+        ...
+
+
+class Harvest:
+    """What is finished under a node, by path, until its budget has run out: then nothing more is started there."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        """Path of the node that has the budget."""
+        self.finished: dict[str, object] = {}
+        self.over: bool = False
+        self.waits: set[Stoppable] = set()
+        """What waits for something outside of any step, and is stopped when the harvest is over."""
+
+    def end(self) -> None:
+        """Let running steps finish, and start no more."""
+        self.over = True
+        for wait in self.waits:
+            wait.cancel("the budget has run out")
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The options in force for one step: what the nodes around it chose, the nearest first."""
@@ -82,6 +122,16 @@ class Scope:
     """The states that the rounds of the nearest loop began with, up to now."""
     dynamic: bool = False
     """Whether a running step has started this one itself, and so waits for it."""
+    depth: int = 0
+    """How many nodes with a scope of their own are around the step."""
+    account: Account | None = None
+    """The account of the nearest budget."""
+    keeps: tuple[Keep, ...] = ()
+    """What calls must leave untouched in accounts around them."""
+    harvest: Harvest | None = None
+    """Who wants to know what is finished, as it gives that back when its budget runs out."""
+    guarded: bool = False
+    """Whether a budget that runs out here ends the harvest, and nothing nearer handles that failure."""
 
     def enter(self, options: Options) -> Scope:
         """The scope inside a node with these options."""
@@ -89,13 +139,33 @@ class Scope:
             return self
         return replace(self, model=options.model or self.model, retry=options.retry or self.retry)
 
+    def spending(self, account: Account) -> Scope:
+        """The scope under one more budget."""
+        return replace(self, account=account)
+
+    def keeping(self, slice_: Budget) -> Scope:
+        """The scope of what must leave a slice of the budgets around it."""
+        return self if self.account is None else replace(self, keeps=(*self.keeps, Keep(self.account, slice_.as_amount())))
+
+    def harvested(self, harvest: Harvest) -> Scope:
+        """The scope of what is given back as far as it gets."""
+        return replace(self, harvest=harvest, guarded=True)
+
+    def handled(self) -> Scope:
+        """The scope of what may fail, as whoever runs it goes on then."""
+        return replace(self, guarded=False) if self.guarded else self
+
+    def deeper(self) -> Scope:
+        """The scope inside one more node that runs in a scope of its own."""
+        return replace(self, depth=self.depth + 1)
+
     def through(self, gate: Gate) -> Scope:
         """The scope behind one more gate."""
         return replace(self, gates=(gate, *self.gates))
 
     def within_step(self) -> Scope:
         """The scope of what a running step starts itself."""
-        return self if self.dynamic else replace(self, dynamic=True)
+        return self if self.dynamic else replace(self, dynamic=True, guarded=False)
 
     def in_loop(self, rounds: Sequence[object]) -> Scope:
         """The scope of the rounds of a loop."""
@@ -128,11 +198,20 @@ def _concurrency(value: object) -> str:
     return "" if count else "must be a whole number of at least 1"
 
 
+def _reserve(value: object) -> str:
+    return "" if isinstance(value, Budget) else _seconds(value)
+
+
+def _budget(value: object) -> str:
+    return "" if isinstance(value, Budget) else "is a Budget, such as Budget(usd='0.02')"
+
+
 _PROBLEMS: dict[str, Callable[[object], str]] = {
     "model": _model,
     "retry": _retry,
     "timeout": _seconds,
     "deadline": _deadline,
-    "reserve": _seconds,
+    "reserve": _reserve,
+    "budget": _budget,
     "concurrency": _concurrency,
 }

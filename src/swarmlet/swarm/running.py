@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 from swarmlet.engine.context import RunState
-from swarmlet.engine.drain import not_started
-from swarmlet.engine.driver import execute
+from swarmlet.engine.driver import execute, sheltered
 from swarmlet.engine.keep import keep_output, keep_values
 from swarmlet.engine.local import LocalRunner
 from swarmlet.engine.step import Drained, flat, named_arguments
 from swarmlet.errors import RunError, RunStopped
 from swarmlet.graph.node import check_call
 from swarmlet.policy.options import Scope
-from swarmlet.trace.events import Noted, RunEnded, RunStarted, StepNotStarted
+from swarmlet.trace.events import Noted, RunEnded, RunStarted
 from swarmlet.trace.read import Trace
 from swarmlet.trace.result import PartialRun
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swarmlet.engine.cashier import Cashier
     from swarmlet.graph.shape import AnyNode
+    from swarmlet.policy.account import Account
     from swarmlet.trace.record import Recorder
 
 T = TypeVar("T")
@@ -53,13 +54,15 @@ class Running:
     recorder: Recorder
     resources: Mapping[type, object]
     flush: Callable[[], Awaitable[None]]
+    cashier: Cashier
+    account: Account | None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     """Around all of the run."""
     state: RunState = field(init=False)
 
     def __post_init__(self) -> None:
         runner = LocalRunner()
-        runner.state = self.state = RunState(self.recorder, runner, execute, self.resources)
+        runner.state = self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
 
     async def execute(self) -> object:
         """The node's result. However it ends, the record is complete and written before this returns or raises."""
@@ -74,7 +77,6 @@ class Running:
             self._attach(error)
             raise
         except Drained:
-            self._left_undone()
             recorder.emit(RunEnded(at=recorder.now(), state="drained"))
             await self.flush()
             raise self.stopped("drained") from None
@@ -113,18 +115,17 @@ class Running:
             recorder.emit(Noted(at=recorder.now(), path=node.name, message=problem))
 
     async def _execute(self) -> object:
-        return await execute(self.node, self.args, self.kwargs, self.node.name, Scope(), self.state)
+        scope = Scope(account=self.account)
+        try:
+            return await sheltered(partial(execute, self.node, self.args, self.kwargs, self.node.name, scope, self.state))
+        finally:
+            self.state.over = True
 
     def stopped(self, why: str) -> RunStopped:
         """The error of a run that its swarm has stopped."""
         error = RunStopped(self.node.name, why)
         error.run = PartialRun(self.trace)
         return error
-
-    def _left_undone(self) -> None:
-        recorder = self.recorder
-        for path, node in list(not_started(self.node, self.node.name, recorder.events)):
-            recorder.emit(StepNotStarted(at=recorder.now(), path=path, node=node.origin))
 
     def _attach(self, error: Exception) -> None:
         """Hand what was done and paid to the error that leaves."""

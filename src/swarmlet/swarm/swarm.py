@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
 
 import anyio
 
+from swarmlet.engine.cashier import Cashier
 from swarmlet.engine.context import current_or_none
 from swarmlet.engine.driver import stopper
 from swarmlet.errors import GraphError, JournalError, RunStopped, SwarmletError
 from swarmlet.log import get_logger, somebody_listens
 from swarmlet.models.hub import DEFAULT_MODEL, Models
+from swarmlet.policy.account import Account
+from swarmlet.policy.budget import Budget
 from swarmlet.policy.limits import Limits
 from swarmlet.swarm.ids import new_run_id
 from swarmlet.swarm.logsink import LogSink
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from swarmlet.graph.node import Node
     from swarmlet.graph.shape import AnyNode
     from swarmlet.models.base import ChatModel
+    from swarmlet.models.pace import Stores
     from swarmlet.trace.events import Event, RunId
     from swarmlet.trace.record import Sink
 
@@ -47,10 +51,12 @@ class Swarm:
     """What runs share: models, limits, a journal, resources. Open it with `async with`; runs are then started in it.
 
     `model` is used where no agent and no option names another: a name, or a model object such as `OpenAIModel(...)`.
-    `models` are further ones that options can name. `journal` is the path of a SQLite file that keeps every run; without it
-    a run's trace lives in memory. `resources` are what `current().get(type)` gives inside a step: by type, either a value or
-    a function that opens one as an async context manager, closed in reverse order at the end. `capture=False` keeps
-    prompts, inputs, outputs and error texts out of every trace.
+    `models` are further ones that options can name. `limits` hold for all runs together; `limit_store` (`RedisLimits(...)` or
+    `PostgresLimits(...)`, closed with the swarm) shares them with other processes. `budget` is what all runs together may
+    spend. `journal` is the path of a SQLite file that keeps every run; without it a run's trace lives in memory. `resources`
+    are what `current().get(type)` gives inside a step: by type, either a value or a function that opens one as an async
+    context manager, closed in reverse order at the end. `capture=False` keeps prompts, inputs, outputs and error texts out
+    of every trace.
 
     Clients are opened when a call first needs them, and closed with the swarm. Runs that are still going on in other tasks
     are stopped then.
@@ -63,26 +69,33 @@ class Swarm:
         models: Sequence[ChatModel] = (),
         journal: str | Path | None = None,
         limits: Limits | None = None,
+        limit_store: Stores | None = None,
+        budget: Budget | None = None,
         resources: Mapping[Kind, object] | None = None,
         capture: bool = True,
     ) -> None:
-        _check_settings(model, models, limits)
+        _check_settings(model, models, limits, limit_store)
         self._model = model
         self._given = tuple(models)
         self._journal_path = Path(journal) if journal is not None else None
         self._limits = limits or Limits()
+        self._limit_store = limit_store
+        self._cashier = Cashier()
+        self._account = Account("the swarm", budget) if budget is not None else None
         self._wanted = dict(resources or {})
         self._capture = capture
         self._stack: AsyncExitStack | None = None
         self._resources: dict[type, object] = {}
         self._journal: JournalWriter | None = None
         self._runs: dict[RunId, Running] = {}
-        self._draining = False
+        self._closed = ""
+        """Why no new runs are taken, if none are: the swarm is being drained, or closed."""
         self._idle: anyio.Event | None = None
 
     async def __aenter__(self) -> Self:
         if self._stack is not None:
             raise SwarmletError("this swarm is open already; make one Swarm for each `async with`")
+        self._closed = ""
         async with AsyncExitStack() as stack:
             await self._open(stack)
             self._stack = stack.pop_all()
@@ -91,6 +104,9 @@ class Swarm:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._runs:
+            self._refuse_inside("close")
+        self._closed = "closed"
         await self._stop_runs()
         stack, self._stack = self._stack, None
         if stack is not None:
@@ -99,7 +115,6 @@ class Swarm:
     async def _stop_runs(self) -> None:
         """Cancel the runs that other tasks have started here, and wait until nothing of them is alive."""
         if self._runs:
-            self._refuse_inside("close")
             for running in self._runs.values():
                 running.scope.cancel("the swarm is closed")
             with anyio.CancelScope(shield=True):
@@ -114,7 +129,7 @@ class Swarm:
         What a running step starts itself, by `current().run` or as a tool, belongs to it and is started.
         """
         self._refuse_inside("drain")
-        self._draining = True
+        self._closed = "drained"
         for running in self._runs.values():
             running.state.drain()
         with anyio.move_on_after(timeout):
@@ -134,7 +149,7 @@ class Swarm:
         if self._journal_path is not None:
             self._journal = JournalWriter(self._journal_path)
             stack.callback(self._journal.close)
-        models = Models(self._model, self._given, self._limits)
+        models = Models(self._model, self._given, self._limits, self._limit_store)
         stack.push_async_callback(models.aclose)
         self._resources = {Models: models}
         for kind, wanted in self._wanted.items():
@@ -194,9 +209,10 @@ class Swarm:
     async def _run(
         self, recorder: Recorder, node: Node[P, T], args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Run[T]:
-        if self._draining:
-            raise RunStopped(node.name, "drained")
-        running = Running(cast("AnyNode", node), args, kwargs, recorder, self._resources, self._flush)
+        if self._closed:
+            raise RunStopped(node.name, self._closed)
+        account = Account(recorder.run, parent=self._account) if self._account is not None else None
+        running = Running(cast("AnyNode", node), args, kwargs, recorder, self._resources, self._flush, self._cashier, account)
         with running.scope:
             self._runs[recorder.run] = running
             try:
@@ -207,7 +223,7 @@ class Swarm:
                     self._idle.set()
                     self._idle = None
             return Run(running.trace, cast("T", output))
-        raise running.stopped("closed")
+        raise running.stopped(self._closed)
 
     @property
     def journal_error(self) -> JournalError | None:
@@ -223,7 +239,7 @@ class Swarm:
             get_logger().error("the journal could not be written", error=str(self.journal_error))
 
 
-def _check_settings(model: object, models: Sequence[object], limits: object) -> None:
+def _check_settings(model: object, models: Sequence[object], limits: object, limit_store: object) -> None:
     for one in models:
         if not hasattr(one, "complete"):
             raise GraphError(f"Swarm(models=) takes model objects, such as OpenAIModel({one!r}), not {one!r}")
@@ -231,6 +247,8 @@ def _check_settings(model: object, models: Sequence[object], limits: object) -> 
         raise GraphError(f"Swarm(model=) is the name of a model or a model object, not {model!r}")
     if limits is not None and not isinstance(limits, Limits):
         raise GraphError(f"Swarm(limits=) takes Limits(...), not {limits!r}")
+    if limit_store is not None and not hasattr(limit_store, "store"):
+        raise GraphError(f"Swarm(limit_store=) takes RedisLimits(...) or PostgresLimits(...), not {limit_store!r}")
 
 
 def _event_stream() -> tuple[MemoryObjectSendStream[Event], MemoryObjectReceiveStream[Event]]:

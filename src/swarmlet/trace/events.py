@@ -121,7 +121,7 @@ class StepRetried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepNotStarted:
-    """A step that would have come next was not started, because the swarm was being drained."""
+    """A step that would have come next was not started: the swarm was being drained, or a budget had run out."""
 
     at: float
     """When that was noted."""
@@ -141,12 +141,29 @@ class Decided:
     path: str
     """The step that chose."""
     by: str
-    """What it is: `race`, `hedge`, `vote`, `best`, `cascade`, `team` or `fallback`."""
+    """What it is: `race`, `hedge`, `vote`, `best`, `cascade`, `team`, `within` or `fallback`."""
     chosen: str
     """Path of the node that was chosen."""
     reason: str
     """Why; empty where content capture is off, as it may quote what a model said."""
     kind: Literal["decided"] = "decided"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallQueued:
+    """A model call waits for a budget: it does not fit now, but may when running calls give something back."""
+
+    at: float
+    """When."""
+    path: str
+    """The agent's step."""
+    turn: int
+    """Which turn of the agent, from 1."""
+    attempt: int
+    """Which attempt of that turn's call, from 1."""
+    scope: str
+    """Path of the node whose budget it waits for."""
+    kind: Literal["call_queued"] = "call_queued"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +186,12 @@ class CallStarted:
     """The messages of the request, each kept once however many calls repeat it."""
     waited: float = 0.0
     """Seconds in the queue of the swarm's limits."""
+    budget_waited: float = 0.0
+    """Seconds until the budgets around it had room."""
+    estimated: int = 0
+    """Tokens of the prompt as they were counted before; `CallEnded.input_tokens` is what the server counted."""
+    max_tokens: int = 0
+    """The completion cap, which a budget may have lowered."""
     kind: Literal["call_started"] = "call_started"
 
 
@@ -291,6 +314,7 @@ Event: TypeAlias = Annotated[
     | StepRetried
     | StepNotStarted
     | Decided
+    | CallQueued
     | CallStarted
     | CallEnded
     | ToolStarted

@@ -92,9 +92,17 @@ class StepRecord:
     tools: list[ToolRecord] = field(default_factory=list[ToolRecord])
     notes: list[Noted] = field(default_factory=list[Noted])
     decisions: list[Decided] = field(default_factory=list[Decided])
+    earlier: list[tuple[StepStarted, StepEnded | None]] = field(default_factory=list["tuple[StepStarted, StepEnded | None]"])
+    """How it went in earlier attempts of a step above it: steps have the same path in each."""
     left_out: StepNotStarted | None = None
     """Set if it was not started, because the swarm was being drained."""
     children: list[StepRecord] = field(default_factory=list["StepRecord"])
+
+    def start(self, event: StepStarted) -> None:
+        """Take its beginning: a further one, if it lies below a step that is tried again."""
+        if self.started and not isinstance(self.ended, RunEnded):
+            self.earlier.append((self.started, self.ended))
+        self.started, self.ended = event, None
 
     def add(self, event: StepRetried | Noted | Decided | StepNotStarted) -> None:
         """Take an event that is neither its beginning nor its end."""
@@ -279,8 +287,8 @@ def _collect(events: Iterable[Event], root: str) -> dict[str, StepRecord]:
             continue
         step = steps[event.path]
         match event:
-            case StepStarted():  # again, if it lies below a step that is tried again
-                step.started, step.ended = event, None
+            case StepStarted():
+                step.start(event)
             case StepEnded():
                 step.ended = event
             case StepRetried() | Noted() | Decided() | StepNotStarted():

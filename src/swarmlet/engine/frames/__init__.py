@@ -8,9 +8,10 @@ contests  several at once or in turn, of which one result counts
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from swarmlet.engine.frames.choices import CascadeFrame, MatchFrame, SwitchFrame, TeamFrame
+from swarmlet.engine.frames.choices import CascadeFrame, MatchFrame, SwitchFrame, TeamFrame, WithinFrame
 from swarmlet.engine.frames.contests import BestFrame, HedgeFrame, RaceFrame, VoteFrame
 from swarmlet.engine.frames.flow import GraphFrame, LoopFrame
 from swarmlet.engine.frames.maps import EachFrame
@@ -25,36 +26,30 @@ from swarmlet.graph.race import RaceShape
 from swarmlet.graph.switch import SwitchShape
 from swarmlet.graph.team import TeamShape
 from swarmlet.graph.vote import VoteShape
+from swarmlet.graph.within import WithinShape
 
 if TYPE_CHECKING:
     from swarmlet.engine.frame import Frame, Place
     from swarmlet.graph.shape import AnyNode
 
 
-def open_frame(node: AnyNode, place: Place) -> Frame:  # one case for each shape
+_FRAMES: Mapping[type, Callable[[Any, Place], Frame]] = {  # Any: each takes the shape that it stands beside
+    EachShape: EachFrame,
+    LoopShape: LoopFrame,
+    SwitchShape: SwitchFrame,
+    MatchShape: MatchFrame,
+    CascadeShape: CascadeFrame,
+    TeamShape: TeamFrame,
+    WithinShape: WithinFrame,
+    RaceShape: RaceFrame,
+    HedgeShape: HedgeFrame,
+    VoteShape: VoteFrame,
+    BestShape: BestFrame,
+}
+
+
+def open_frame(node: AnyNode, place: Place) -> Frame:
     """The frame for an execution of `node`."""
-    match node.shape:
-        case GraphShape() as shape:
-            return GraphFrame(shape, node, place)
-        case EachShape() as shape:
-            return EachFrame(shape, place)
-        case LoopShape() as shape:
-            return LoopFrame(shape, place)
-        case SwitchShape() as shape:
-            return SwitchFrame(shape, place)
-        case MatchShape() as shape:
-            return MatchFrame(shape, place)
-        case CascadeShape() as shape:
-            return CascadeFrame(shape, place)
-        case TeamShape() as shape:
-            return TeamFrame(shape, place)
-        case RaceShape() as shape:
-            return RaceFrame(shape, place)
-        case HedgeShape() as shape:
-            return HedgeFrame(shape, place)
-        case VoteShape() as shape:
-            return VoteFrame(shape, place)
-        case BestShape() as shape:
-            return BestFrame(shape, place)
-        case shape:
-            raise AssertionError(f"this is a bug in swarmlet: no frame for {type(shape).__name__}")
+    if isinstance(node.shape, GraphShape):
+        return GraphFrame(node.shape, node, place)
+    return _FRAMES[type(node.shape)](node.shape, place)

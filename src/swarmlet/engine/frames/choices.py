@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, cast, final
 from typing_extensions import override
 
 from swarmlet.engine.frame import Decision, Frame, Place
-from swarmlet.engine.step import all_failed
+from swarmlet.engine.step import all_failed, ran_out
 from swarmlet.errors import StepFailed
 from swarmlet.graph.team import HandedOver
+from swarmlet.graph.within import Partial
+from swarmlet.policy.options import Harvest
 from swarmlet.trace.record import text_of
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from swarmlet.graph.shape import AnyNode
     from swarmlet.graph.switch import SwitchShape
     from swarmlet.graph.team import Spoken, TeamShape
+    from swarmlet.graph.within import WithinShape
 
 
 @final
@@ -104,7 +107,7 @@ class CascadeFrame(Frame):
         else:
             self.answer = value
             args, kwargs = self.shape.accept.arguments(value, self.args, self.kwargs)
-            path = f"{self.path}/{self.shape.accept.node.name}[{rung}]"
+            path = f"{self.path}/{self.shape.judged}[{rung}]"
             self.scheduler.launch(self.shape.accept.node, args, kwargs, path, self.scope, self, key + 1)
 
     @override
@@ -123,7 +126,7 @@ class CascadeFrame(Frame):
     def _climb(self, rung: int) -> None:
         name, node = self.shape.rungs[rung]
         path = f"{self.path}/{name}"
-        self.scheduler.launch(node, self.args, self.kwargs, path, self.scope, self, 2 * rung, apart=True)
+        self.scheduler.launch(node, self.args, self.kwargs, path, self.scope.handled(), self, 2 * rung, apart=True)
 
     def _take(self, rung: int, value: object, why: str) -> None:
         name, _ = self.shape.rungs[rung]
@@ -165,3 +168,42 @@ class TeamFrame(Frame):
         path = f"{self.path}/{name}" if times == 1 else f"{self.path}/{name}~{times}"
         args = [chat, *self.args[1:]]
         self.scheduler.launch(node, args, self.kwargs, path, self.scope, self, len(self.spoke))
+
+
+@final
+class WithinFrame(Frame):
+    """A node under a budget: its result, or else what is finished, or what another node gives."""
+
+    __slots__ = ("harvest", "shape")
+
+    def __init__(self, shape: WithinShape, place: Place) -> None:
+        super().__init__(place)
+        self.shape: WithinShape = shape
+        self.harvest: Harvest = Harvest(f"{self.path}/{shape.body.name}")
+
+    @override
+    def begin(self) -> None:
+        scope = self.scope.handled() if self.shape.other else self.scope.harvested(self.harvest)
+        path = self.harvest.scope
+        self.scheduler.launch(self.shape.body, self.args, self.kwargs, path, scope, self, 0, apart=True)
+
+    @override
+    def finished(self, key: int, value: object) -> None:
+        self.complete(value)
+
+    @override
+    def handles(self, key: int) -> bool:
+        return key == 0
+
+    @override
+    def failed(self, key: int, error: Exception) -> None:
+        exceeded = ran_out([error], self.harvest.scope)
+        if exceeded is None:
+            self.fail(error)
+        elif self.shape.other is None:
+            self.scheduler.decide(Decision(self.path, "within", "", f"partial: {exceeded}"))
+            self.complete(Partial(exceeded.kind, str(exceeded), dict(self.harvest.finished), exceeded))
+        else:
+            path = f"{self.path}/~{self.shape.other.name}"
+            self.scheduler.decide(Decision(self.path, "within", path, str(exceeded)))
+            self.scheduler.launch(self.shape.other, self.args, self.kwargs, path, self.scope, self, 1)

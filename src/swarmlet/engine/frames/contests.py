@@ -15,6 +15,7 @@ from swarmlet.engine.frame import Decision, Frame, Place, Sleep
 from swarmlet.engine.step import all_failed
 from swarmlet.errors import NoQuorum, StepFailed
 from swarmlet.graph.ballot import Ballot
+from swarmlet.trace.record import text_of
 
 if TYPE_CHECKING:
     from swarmlet.graph.best import BestShape
@@ -38,7 +39,7 @@ class _Contest(Frame):
         return True
 
     def _run(self, node: AnyNode, path: str, key: int) -> None:
-        self.scheduler.launch(node, self.args, self.kwargs, path, self.scope, self, key, apart=True)
+        self.scheduler.launch(node, self.args, self.kwargs, path, self.scope.handled(), self, key, apart=True)
 
     def _win(self, by: str, chosen: str, value: object, reason: str) -> None:
         self.scheduler.decide(Decision(self.path, by, chosen, reason))
@@ -151,7 +152,7 @@ class VoteFrame(_Contest):
             self._win("vote", f"{self.path}[{key}]", value, self.ballot.says())
         elif self.ballot.hopeless():
             failed = NoQuorum(self.path, self.shape.quorum, self.ballot.counts(), len(self.causes))
-            failed.__cause__ = ExceptionGroup(f"what failed in {self.path!r}", self.causes) if self.causes else None
+            failed.__cause__ = all_failed(self.path, "", self.causes).__cause__ if self.causes else None
             self.fail(failed)
         elif self.started < self.shape.of:
             self._next()
@@ -191,7 +192,7 @@ class BestFrame(_Contest):
         args, kwargs = self.shape.score.arguments(value, self.args, self.kwargs)
         node = self.shape.score.node
         path = f"{self.path}/{node.name}[{sample}]"
-        self.scheduler.launch(node, args, kwargs, path, self.scope, self, key + 1, apart=True)
+        self.scheduler.launch(node, args, kwargs, path, self.scope.handled(), self, key + 1, apart=True)
 
     @override
     def failed(self, key: int, error: Exception) -> None:
@@ -199,12 +200,13 @@ class BestFrame(_Contest):
         self._one_less()
 
     def _scored(self, sample: int, score: object) -> None:
-        if not isinstance(score, int | float) or math.isnan(score):
+        number = _number(score)
+        if math.isnan(number):
             path = f"{self.path}/{self.shape.score.node.name}[{sample}]"
-            self.failed(2 * sample + 1, StepFailed(path, f"a score is a number, not {score!r}"))
+            self.failed(2 * sample + 1, StepFailed(path, f"a score is a number, not {text_of(score, repr)}"))
             return
-        if self.leader is None or (-score, sample) < (-self.score, self.leader):
-            self.leader, self.score = sample, float(score)
+        if self.leader is None or (-number, sample) < (-self.score, self.leader):
+            self.leader, self.score = sample, number
         if self.shape.enough is not None and self.score >= self.shape.enough:
             self._crown(sample)
         else:
@@ -225,3 +227,11 @@ class BestFrame(_Contest):
     def _next(self) -> None:
         key, self.started = self.started, self.started + 1
         self._run(self.shape.body, f"{self.path}[{key}]", 2 * key)
+
+
+def _number(score: object) -> float:
+    """The score as a float; not a number if it is none that a float can hold."""
+    try:
+        return float(score) if isinstance(score, int | float) else math.nan
+    except OverflowError:
+        return math.nan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast, final
 
 from typing_extensions import override
@@ -52,6 +52,12 @@ class GraphFrame(Frame):
                 self._launch(dependent)
         if not self.left:
             self._finish()
+
+    @override
+    def not_started(self) -> Iterator[tuple[str, AnyNode]]:
+        for row, waits in zip(self.plan.steps, self.waiting, strict=True):
+            if waits:
+                yield f"{self.path}/{row.path}", row.node
 
     def _launch(self, index: int) -> None:
         row = self.plan.steps[index]

@@ -14,16 +14,17 @@ from swarmlet.graph.each import EachShape, Failed
 from swarmlet.trace.record import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from swarmlet.engine.frame import Moment
+    from swarmlet.graph.shape import AnyNode
 
 
 @final
 class EachFrame(Frame):
     """A map: as many items at once as the bound allows, results in the order of the items."""
 
-    __slots__ = ("causes", "ended", "good", "items", "pulling", "results", "running", "shape", "since", "source")
+    __slots__ = ("causes", "ended", "good", "items", "pulling", "results", "running", "shape", "since", "source", "warm")
 
     def __init__(self, shape: EachShape, place: Place) -> None:
         super().__init__(place)
@@ -34,6 +35,8 @@ class EachFrame(Frame):
         self.pulling: bool = False
         self.ended: bool = False
         """Whether every item has been started."""
+        self.warm: bool = not shape.warm
+        """Whether others may run beside the first item."""
         self.running: int = 0
         self.good: int = 0
         self.results: list[object] = []
@@ -56,6 +59,7 @@ class EachFrame(Frame):
         self.results[key] = value
         self.good += 1
         self.running -= 1
+        self.warm = True
         if self.good == self.shape.enough:
             self.complete(self._found())
         else:
@@ -71,8 +75,8 @@ class EachFrame(Frame):
         if self.shape.on_error == "keep":
             self.results[key] = _as_failed(error, f"{self.path}[{key}]")
         self.running -= 1
-        possible = None if self.source else len(self.items) - len(self.causes)
-        if possible is None or not self._hopeless(possible):
+        self.warm = True
+        if not self._too_few():
             self._go_on()
 
     @override
@@ -80,14 +84,20 @@ class EachFrame(Frame):
         self.pulling = False
         if news is END:
             self.ended = True
+            if self._too_few():
+                return
         else:
             self.since = self.scheduler.moment
             self._launch(news)
         self._go_on()
 
+    @override
+    def not_started(self) -> Iterator[tuple[str, AnyNode]]:
+        return ((f"{self.path}[{index}]", self.shape.body) for index in range(len(self.results), len(self.items)))
+
     def _go_on(self) -> None:
         """Start what the bound allows; complete if that was all."""
-        bound = self.shape.concurrency
+        bound = self.shape.concurrency if self.warm else 1
         while not self.ended and (bound is None or self.running < bound):
             if self.source is not None:
                 self._pull(self.source)
@@ -109,7 +119,15 @@ class EachFrame(Frame):
         args = [item, *self.args[1:]]
         path = f"{self.path}[{index}]"
         apart = self.shape.on_error != "raise"
-        self.scheduler.launch(self.shape.body, args, self.kwargs, path, self.scope, self, index, apart=apart, since=self.since)
+        scope = self.scope.handled() if apart else self.scope
+        self.scheduler.launch(self.shape.body, args, self.kwargs, path, scope, self, index, apart=apart, since=self.since)
+
+    def _too_few(self) -> bool:
+        """Fail if too few items can succeed, where it is known how many there are."""
+        if self.source is not None and not self.ended:
+            return False
+        count = len(self.items) if self.source is None else len(self.results)
+        return self._hopeless(count - len(self.causes))
 
     def _hopeless(self, possible: int) -> bool:
         """Fail if no more than `possible` items can succeed, and more are asked for."""

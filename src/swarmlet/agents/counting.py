@@ -1,0 +1,34 @@
+"""Counting requests without holding the event loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from swarmlet.models.tokens import counter_for
+
+if TYPE_CHECKING:
+    from swarmlet.models.base import ChatRequest
+    from swarmlet.models.profiles import Profile
+    from swarmlet.models.tokens import Count, Counter
+
+_QUICK = 20_000
+"""Characters that are counted in about ten milliseconds at most; more go to a worker thread."""
+_counters: dict[str, Counter] = {}
+
+
+async def counter_of(profile: Profile) -> Counter:
+    """The counter for a model. The first call of a process loads the vocabulary, in a worker thread."""
+    counter = _counters.get(profile.name)
+    if counter is None:
+        counter = _counters[profile.name] = await anyio.to_thread.run_sync(counter_for, profile)
+    return counter
+
+
+async def count(request: ChatRequest, profile: Profile) -> Count:
+    """What the request costs as a prompt."""
+    counter = await counter_of(profile)
+    if counter.unseen(request) > _QUICK:
+        return await anyio.to_thread.run_sync(counter.count, request)
+    return counter.count(request)

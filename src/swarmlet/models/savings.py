@@ -1,0 +1,26 @@
+"""What the provider's cache of prompts saved, and what it could have: in USD, exact."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swarmlet.models.profiles import MILLION
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from swarmlet.models.profiles import Profile
+
+
+def saved_by_cache(profile: Profile, tier: str | None, cached_tokens: int) -> Decimal | None:
+    """What a call saved because so many of its prompt's tokens came from the provider's cache; `None` without a price."""
+    prices = (profile.prices or {}).get(tier or "default")
+    return None if prices is None else cached_tokens * (prices.input - prices.cached) / MILLION
+
+
+def lost_to_refeeding(profile: Profile, tier: str | None, refed_paid: int) -> Decimal | None:
+    """What would have been saved, had the tokens that were sent again in full come from the provider's cache.
+
+    Providers cache only beginnings of some length (OpenAI: 1,024 tokens), so this is a bound, not a promise.
+    """
+    return saved_by_cache(profile, tier, refed_paid)

@@ -1,0 +1,52 @@
+"""How far the estimate without the `tokens` extra is from the true count, and what counting costs.
+
+    python tests/bench/token_estimate.py
+
+Prints for each kind of text the true tokens, then estimate / true and bound / true; then the time of loading and counting.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from swarmlet.models.base import ChatRequest, Message
+from swarmlet.models.profiles import profile_of
+from swarmlet.models.tokens import counter_for
+from swarmlet.models.tokens.bounds import most_bytes, most_o200k, usual
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.models.token_corpus import CORPUS
+
+MEGABYTES = {
+    "spaces": " " * 1_000_000,
+    "one letter": "a" * 1_000_000,
+    "chinese, no stops": "的一是在不了有和人这中大为上个国" * 20_000,
+    "english": CORPUS["english"] * 4_500,
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    begin = time.perf_counter()
+    counter = counter_for(profile_of("gpt-4o-mini"))
+    print(f"loaded in {time.perf_counter() - begin:.2f} s")
+    print(f"{'kind':14} tokens  estimate  bound  bytes")
+    for kind, text in CORPUS.items():
+        true = counter.text(text).estimate
+        figures = "  ".join(f"{measure(text) / true:7.2f}" for measure in (usual, most_o200k, most_bytes))
+        print(f"{kind:14} {true:6} {figures}")
+    print("a megabyte")
+    for kind, text in MEGABYTES.items():
+        begin = time.perf_counter()
+        tokens = counter.text(text).estimate
+        print(f"{kind:20} {tokens:8} tokens {time.perf_counter() - begin:6.2f} s")
+    messages = tuple(Message.user(f"{number} {CORPUS['english'] * 10}") for number in range(40))
+    request = ChatRequest(model="gpt-4o-mini", messages=messages)
+    for turn in ("first", "second"):
+        begin = time.perf_counter()
+        tokens = counter.count(request).estimate
+        print(f"40 messages, {turn} time: {tokens} tokens in {(time.perf_counter() - begin) * 1e6:.0f} µs")
+
+
+if __name__ == "__main__":
+    main()
