@@ -13,6 +13,7 @@ Imports go down this list only. Start reading in graph/node.py, then engine/step
 
 from swarmlet.agents.agent import Agent as Agent
 from swarmlet.agents.agent import agent as agent
+from swarmlet.agents.fitting import Summarise as Summarise
 from swarmlet.agents.team import Said as Said
 from swarmlet.agents.team import team as team
 from swarmlet.agents.tools import Tool as Tool
@@ -52,6 +53,10 @@ from swarmlet.graph.within import Partial as Partial
 from swarmlet.graph.within import within as within
 from swarmlet.models.base import Image as Image
 from swarmlet.models.base import Message as Message
+from swarmlet.models.fit import DropOldest as DropOldest
+from swarmlet.models.fit import Fitted as Fitted
+from swarmlet.models.fit import Room as Room
+from swarmlet.models.fit import Truncate as Truncate
 from swarmlet.models.openai import OpenAIModel as OpenAIModel
 from swarmlet.models.profiles import Profile as Profile
 from swarmlet.policy.account import Left as Left
@@ -74,8 +79,10 @@ __all__ = [
     "BudgetExceeded",
     "DeadlineExceeded",
     "Done",
+    "DropOldest",
     "EdgeError",
     "Failed",
+    "Fitted",
     "GraphError",
     "Image",
     "JournalError",
@@ -90,6 +97,7 @@ __all__ = [
     "PartialRun",
     "Profile",
     "Retry",
+    "Room",
     "RoundsExhausted",
     "Run",
     "RunError",
@@ -97,11 +105,13 @@ __all__ = [
     "Said",
     "StepFailed",
     "StepsFailed",
+    "Summarise",
     "Swarm",
     "SwarmletError",
     "Tool",
     "ToolError",
     "Trace",
+    "Truncate",
     "Usage",
     "Window",
     "WiringError",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast
 
+from swarmlet.agents.fitting import policies_of
 from swarmlet.agents.output import Output, output_of
 from swarmlet.agents.prompt import Prompt, to_messages
 from swarmlet.agents.tools import AnyTool, Tool, nodes_of, tools_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from swarmlet.engine.context import Current
     from swarmlet.models.base import ReplyFormat
+    from swarmlet.models.fit import Fit
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +50,7 @@ class AgentSettings:
     repairs: int
     temperature: float | None
     seed: int | None
+    policies: tuple[Fit, ...]
     cache_key: str
     """Tells the provider's cache which requests begin alike: the same in every process, for this agent and no other."""
 
@@ -112,6 +115,7 @@ def agent(
     repairs: int = 2,
     temperature: float | None = None,
     seed: int | None = None,
+    fit: Fit | Sequence[Fit] | None = None,
 ) -> AgentDecorator[T]:
     """Make a node of a prompt function: its parameters go in, its text (or messages) goes to a model, `output` comes back.
 
@@ -120,7 +124,8 @@ def agent(
     most. `tools` are functions, nodes or graphs that the model may call; `max_turns` bounds its replies, and `max_tokens`
     the tokens of each. Where a budget leaves less than `max_tokens`, the reply's cap is lowered, but not below `min_tokens`;
     without that it is not lowered. `model` is a name; without it the nearest `with_options(model=)` decides, then the
-    swarm's default.
+    swarm's default. `fit` are policies, `DropOldest()` say, that cut a conversation which does not fit
+    the model's window any more.
 
     Raises `GraphError` for an output type or a tool that the API would refuse.
     """
@@ -132,6 +137,7 @@ def agent(
             raise GraphError(f"{user_line()}: agent(min_tokens={min_tokens}) is above max_tokens={max_tokens}")
     shape = output_of(output)
     known = tools_of(tools)
+    policies = policies_of(fit)
 
     def decorate(prompt: Callable[..., object], /) -> Agent[..., T]:
         if not inspect.isroutine(prompt):
@@ -147,6 +153,7 @@ def agent(
             repairs=repairs,
             temperature=temperature,
             seed=seed,
+            policies=policies,
             cache_key=_cache_key(origin_of(prompt), told, known, shape.format),
         )
         signature = replace(signature_of(prompt), returns=output)
@@ -220,5 +227,6 @@ def begin(
         max_turns=settings.max_turns,
         repairs=settings.repairs,
         min_tokens=settings.min_tokens,
+        policies=settings.policies,
         ends=ends,
     )

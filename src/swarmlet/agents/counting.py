@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 _QUICK = 20_000
 """Characters that are counted in about ten milliseconds at most; more go to a worker thread."""
-_counters: dict[str, Counter] = {}
+_counters: dict[tuple[str, str | None], Counter] = {}
 
 
 async def counter_of(profile: Profile) -> Counter:
     """The counter for a model. The first call of a process loads the vocabulary, in a worker thread."""
-    counter = _counters.get(profile.name)
+    kind = profile.name, profile.tokenizer
+    counter = _counters.get(kind)
     if counter is None:
-        counter = _counters[profile.name] = await anyio.to_thread.run_sync(counter_for, profile)
+        counter = _counters[kind] = await anyio.to_thread.run_sync(counter_for, profile)
     return counter
 
 

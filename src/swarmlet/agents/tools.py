@@ -161,7 +161,9 @@ def _check_retry(node: AnyNode) -> None:
     """Refuse a node that could never be tried again as its policy says, because it has effects."""
     shape, retry = node.shape, node.options.retry
     if isinstance(shape, Leaf) and not shape.retries_itself and retry is not None and retry.on != ():
-        raise GraphError(f"tool({node.name}, effects=True): what acts on the world is not tried again, so its retry= never applies")
+        raise GraphError(
+            f"tool({node.name}, effects=True): what acts on the world is not tried again, so its retry= never applies"
+        )
 
 
 def _without_step_retries(scope: Scope) -> Scope:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from swarmlet.agents.call import Call
 from swarmlet.agents.fanout import all_of
+from swarmlet.agents.fitting import fitted
 from swarmlet.agents.output import complaint
 from swarmlet.engine.context import Current
 from swarmlet.errors import (
@@ -24,7 +25,7 @@ from swarmlet.errors import (
     TurnsExhausted,
 )
 from swarmlet.models.base import ChatReply, ChatRequest, Message, ToolCall
-from swarmlet.trace.events import ToolEnded, ToolStarted
+from swarmlet.trace.events import CallFitted, CutMessage, ToolEnded, ToolStarted
 from swarmlet.trace.record import encoder, to_any_json
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from swarmlet.agents.output import Output
     from swarmlet.agents.tools import Tool
     from swarmlet.models.base import ChatModel
+    from swarmlet.models.fit import Fit
     from swarmlet.models.hub import Models
     from swarmlet.trace.events import Digest, State
 
@@ -57,6 +59,8 @@ class Conversation(Generic[T]):
     repairs: int
     min_tokens: int | None = None
     """The smallest completion cap that a budget may lower the agent's to."""
+    policies: tuple[Fit, ...] = ()
+    """What is cut when the conversation does not fit the model's window any more."""
     ends: frozenset[str] = frozenset()
     """Tools that end the conversation when the model calls them."""
     kept: list[Digest | None] = field(default_factory=list["Digest | None"])
@@ -70,6 +74,7 @@ class Conversation(Generic[T]):
         """As `run`; or, in a tuple, the call that ended the conversation. What was said then stands in `request.messages`."""
         asked = self.step.recorder.keep(replace(self.request, messages=()), _encode_request)
         for turn in range(1, self.max_turns + 1):
+            await self._fit(turn)
             messages = self._keep_messages()
             call = Call(self.step, self.models, self.model, self.request, turn, asked, messages, _encode_reply, self.min_tokens)
             reply = await call.complete()
@@ -89,6 +94,15 @@ class Conversation(Generic[T]):
             elif not last:  # else nobody would hear what the tools give
                 await self._use_tools(reply, turn)
         raise TurnsExhausted(f"the agent still called tools in the last of its max_turns={self.max_turns} turns")
+
+    async def _fit(self, turn: int) -> None:
+        """Cut the conversation if it would not fit; what is cut stays cut, so that later turns share the prefix."""
+        self.request, cuts = await fitted(self.request, self.policies, self.model.profile)
+        if cuts:
+            recorder = self.step.recorder
+            told = tuple(CutMessage(cut.index, cut.role, cut.before, cut.after) for cut in cuts)
+            recorder.emit(CallFitted(at=recorder.now(), path=self.step.path, turn=turn, cuts=told))
+            self.kept.clear()
 
     def _keep_messages(self) -> tuple[Digest | None, ...]:
         new = self.request.messages[len(self.kept) :]

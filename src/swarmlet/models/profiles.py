@@ -40,6 +40,8 @@ class Profile:
     """Most tokens of a reply."""
     prices: Mapping[str, Prices] | None = None
     """By the `service_tier` that the response names."""
+    tokenizer: str | None = None
+    """The vocabulary it counts tokens with, such as `o200k_base`, where its name does not tell."""
     sampling: bool = True
     """Whether it takes `temperature`."""
     reasoning_effort: str | None = None

@@ -166,6 +166,35 @@ class CallQueued:
     kind: Literal["call_queued"] = "call_queued"
 
 
+@dataclass(frozen=True, slots=True)
+class CutMessage:
+    """A message that was dropped or shortened, so that a conversation fits its model's window."""
+
+    index: int
+    """Its place among the messages as they were."""
+    role: str
+    """Whose it is."""
+    before: int
+    """Its tokens."""
+    after: int
+    """Its tokens now; 0 if it was dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFitted:
+    """A conversation was cut before a call, by the policies of its agent."""
+
+    at: float
+    """When."""
+    path: str
+    """The agent's step."""
+    turn: int
+    """Which turn of the agent, from 1."""
+    cuts: tuple[CutMessage, ...]
+    """What was cut."""
+    kind: Literal["call_fitted"] = "call_fitted"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStarted:
     """An attempt of a model call was sent."""
@@ -314,6 +343,7 @@ Event: TypeAlias = Annotated[
     | StepRetried
     | StepNotStarted
     | Decided
+    | CallFitted
     | CallQueued
     | CallStarted
     | CallEnded

@@ -1,0 +1,94 @@
+"""Making a conversation fit its model's window before a call, by the policies that the agent names (`fit=`)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast, final
+
+from swarmlet.agents.counting import counter_of
+from swarmlet.engine.context import current
+from swarmlet.errors import GraphError
+from swarmlet.graph.lift import as_node
+from swarmlet.graph.node import Node
+from swarmlet.models.base import Message
+from swarmlet.models.fit import Cut, Fit, Fitted, Room, blocks
+
+if TYPE_CHECKING:
+    from swarmlet.models.base import ChatRequest
+    from swarmlet.models.profiles import Profile
+
+
+async def fitted(request: ChatRequest, policies: Sequence[Fit], profile: Profile) -> tuple[ChatRequest, tuple[Cut, ...]]:
+    """The request, cut by the policies in their order until it fits the model's window beside its reply; and what was cut.
+
+    It may still be too long: a policy does what its rules allow. The check before the call says so then.
+    """
+    if not policies or profile.context_window is None:
+        return request, ()
+    counter = await counter_of(profile)
+    counted = counter.count(request)
+    limit = profile.context_window - request.max_tokens
+    if counted.worst <= limit:
+        return request, ()
+    around = counted.estimate - sum(message.tokens.estimate for message in counted.messages)
+    room = Room(limit - around, counter)
+    messages = request.messages
+    cuts: tuple[Cut, ...] = ()
+    for policy in policies:
+        if room.holds(messages):
+            break
+        found = policy(messages, room)
+        result = await found if inspect.isawaitable(found) else found
+        messages, cuts = result.messages, (*cuts, *result.cuts)
+    return replace(request, messages=messages), cuts
+
+
+def policies_of(given: Fit | Sequence[Fit] | None) -> tuple[Fit, ...]:
+    """The policies of an agent. Raises `GraphError` for what is none."""
+    policies = () if given is None else tuple(given) if isinstance(given, list | tuple) else (cast("Fit", given),)
+    for policy in policies:
+        if not callable(policy):
+            raise GraphError(f"agent(fit=) takes policies such as DropOldest(), not {policy!r}")
+    return policies
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Summarise:
+    """Has a node, an agent say, sum up the oldest messages in place of them.
+
+    `by` takes the text of the messages and gives a text. System messages and the last `keep` messages stay as they are; a
+    message that calls tools stays together with their results. The summary is run as a step below the agent's.
+    """
+
+    by: Callable[[str], str | Coroutine[Any, Any, str]]  # Any: what a coroutine sends is unused
+    keep: int = 6
+
+    async def __call__(self, messages: tuple[Message, ...], room: Room, /) -> Fitted:
+        """The messages, with one summary in the place of the oldest."""
+        old = [
+            index
+            for block in blocks(messages)
+            if block.stop <= len(messages) - self.keep
+            for index in block
+            if messages[index].role != "system"
+        ]
+        if not old:
+            return Fitted(messages)
+        node = cast("Node[[str], str]", as_node(self.by, "Summarise", "by"))
+        said = "\n\n".join(f"{messages[index].role}: {_told(messages[index])}" for index in old)
+        summary = Message.user(f"Summary of the conversation so far:\n{await current().run(node, said)}")
+        left = [message for index, message in enumerate(messages) if index not in set(old)]
+        left.insert(next((at for at, message in enumerate(left) if message.role != "system"), len(left)), summary)
+        after = room.tokens([summary])
+        cuts = [
+            Cut(index, messages[index].role, room.tokens([messages[index]]), after if index == old[0] else 0) for index in old
+        ]
+        return Fitted(tuple(left), tuple(cuts))
+
+
+def _told(message: Message) -> str:
+    calls = "".join(f"\n(calls {call.name} with {call.arguments})" for call in message.tool_calls)
+    return message.text + calls
