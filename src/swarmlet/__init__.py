@@ -53,6 +53,8 @@ from swarmlet.graph.within import Partial as Partial
 from swarmlet.graph.within import within as within
 from swarmlet.models.base import Image as Image
 from swarmlet.models.base import Message as Message
+from swarmlet.models.cache import MemoryCache as MemoryCache
+from swarmlet.models.cache import SqliteCache as SqliteCache
 from swarmlet.models.fit import DropOldest as DropOldest
 from swarmlet.models.fit import Fitted as Fitted
 from swarmlet.models.fit import Room as Room
@@ -88,6 +90,7 @@ __all__ = [
     "JournalError",
     "Left",
     "Limits",
+    "MemoryCache",
     "Message",
     "ModelError",
     "NoQuorum",
@@ -103,6 +106,7 @@ __all__ = [
     "RunError",
     "RunStopped",
     "Said",
+    "SqliteCache",
     "StepFailed",
     "StepsFailed",
     "Summarise",

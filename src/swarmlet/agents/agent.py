@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ForwardRef, Generic, ParamSpec, Protocol,
 from swarmlet.agents.fitting import policies_of
 from swarmlet.agents.output import Output, output_of
 from swarmlet.agents.prompt import Prompt, to_messages
+from swarmlet.agents.sharing import Replies
 from swarmlet.agents.tools import AnyTool, Tool, nodes_of, tools_of
 from swarmlet.agents.turns import Conversation
 from swarmlet.engine.context import current
@@ -220,6 +221,7 @@ def begin(
     return Conversation(
         step=step,
         models=models,
+        replies=step.get(Replies),
         model=model,
         request=settings.request(model.name, messages),
         tools={tool.name: tool for tool in settings.tools},

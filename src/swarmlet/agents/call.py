@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 
 from swarmlet.agents.counting import count
+from swarmlet.agents.sharing import Sent
 from swarmlet.engine.local import time_left
 from swarmlet.errors import ModelError, ModelUnavailable, ReplyMalformed
+from swarmlet.models.savings import saved_by_cache
 from swarmlet.models.tokens import check_context
 from swarmlet.policy.account import Need
 from swarmlet.policy.retry import Retry, retried, transient
-from swarmlet.trace.events import CallEnded, CallQueued, CallStarted, TextDelta
+from swarmlet.trace.events import CallEnded, CallQueued, CallSaved, CallStarted, TextDelta
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
+    from swarmlet.agents.sharing import Replies
     from swarmlet.engine.cashier import Reservation
     from swarmlet.engine.context import Current
     from swarmlet.models.base import ChatModel, ChatReply, ChatRequest
+    from swarmlet.models.cache import Saved
     from swarmlet.models.hub import Models
     from swarmlet.models.tokens import Count
     from swarmlet.trace.events import Digest, State
@@ -36,6 +40,7 @@ class Call:
 
     step: Current
     models: Models
+    replies: Replies
     model: ChatModel
     request: ChatRequest
     turn: int
@@ -50,6 +55,17 @@ class Call:
 
     async def complete(self) -> ChatReply:
         """The reply. Raises the `ModelError` of the last attempt."""
+        if self.shared and (found := await self.replies.find(self.model, self.request)):
+            self._saved("cache", *found)
+            return found[0]
+        return await self._again_and_again()
+
+    @property
+    def shared(self) -> bool:
+        """Whether the reply to the same request, made elsewhere, will do: the user has said so, and nobody listens to it."""
+        return self.step.scope.cache and not self.step.recorder.wants_text
+
+    async def _again_and_again(self) -> ChatReply:
         policy = self.step.scope.retry or DEFAULT_RETRY
         try:
             reply = await retried(
@@ -67,12 +83,20 @@ class Call:
         except BaseException:
             self._cancelled()
             raise
-        self._finished(reply)
         return reply
 
     async def _attempt(self, number: int) -> ChatReply:
         self.attempt = number
         self.sent = False
+        if not self.shared:
+            return (await self._pay()).reply
+        reply, saved = await self.replies.make(self.model, self.request, self._pay)
+        if saved is not None:
+            self._saved("flight", reply, saved)
+        return reply
+
+    async def _pay(self) -> Sent:
+        """Make the call: reserve what it may cost, send it when it is its turn, and settle."""
         profile = self.model.profile
         counted = await count(self.request, profile)
         check_context(counted, self.request.max_tokens, profile)
@@ -87,7 +111,7 @@ class Call:
                 at=recorder.now(),
                 path=self.step.path,
                 turn=self.turn,
-                attempt=number,
+                attempt=self.attempt,
                 model=self.model.name,
                 request=self.asked,
                 messages=self.messages,
@@ -106,12 +130,14 @@ class Call:
                 started,
                 tokens=counted.estimate + cap,
                 run=self.step.run_id,
+                priority=self.step.scope.priority,
             )
         except BaseException as error:
             self._close_failed(error)
             raise
         self._settle(reply)
-        return reply
+        self._finished(reply)
+        return Sent(reply, cap)
 
     async def _reserve(self, counted: Count) -> Reservation | None:
         """Set the worst case of the call aside in every budget around it, if there are any; wait for it where that may help."""
@@ -160,7 +186,26 @@ class Call:
 
         return on_text
 
+    def _saved(self, source: Literal["cache", "flight"], reply: ChatReply, saved: Saved) -> None:
+        recorder = self.step.recorder
+        recorder.emit(
+            CallSaved(
+                at=recorder.now(),
+                path=self.step.path,
+                turn=self.turn,
+                source=source,
+                model=self.model.name,
+                input_tokens=saved.input_tokens,
+                output_tokens=saved.output_tokens,
+                usd=_money(saved.usd),
+                request=self.asked,
+                messages=self.messages,
+                reply=recorder.keep(reply, self.encode_reply),
+            )
+        )
+
     def _finished(self, reply: ChatReply) -> None:
+        self.sent = False
         recorder = self.step.recorder
         usd = self._usd(reply)
         recorder.emit(
@@ -174,7 +219,8 @@ class Call:
                 input_tokens=reply.input_tokens,
                 cached_tokens=reply.cached_tokens,
                 output_tokens=reply.output_tokens,
-                usd=None if usd is None else f"{usd:f}",
+                usd=_money(usd),
+                saved_usd=_money(saved_by_cache(self.model.profile, reply.service_tier, reply.cached_tokens)),
                 finish_reason=reply.finish_reason,
                 reply=recorder.keep(reply, self.encode_reply),
                 request_id=reply.request_id,
@@ -206,6 +252,10 @@ class Call:
             )
         )
         self.sent = False
+
+
+def _money(usd: Decimal | None) -> str | None:
+    return None if usd is None else f"{usd:f}"
 
 
 def _may_have_cost(error: BaseException) -> bool:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from swarmlet.agents.output import Output
+    from swarmlet.agents.sharing import Replies
     from swarmlet.agents.tools import Tool
     from swarmlet.models.base import ChatModel
     from swarmlet.models.fit import Fit
@@ -51,6 +52,7 @@ class Conversation(Generic[T]):
 
     step: Current
     models: Models
+    replies: Replies
     model: ChatModel
     request: ChatRequest
     tools: dict[str, Tool]
@@ -63,6 +65,8 @@ class Conversation(Generic[T]):
     """What is cut when the conversation does not fit the model's window any more."""
     ends: frozenset[str] = frozenset()
     """Tools that end the conversation when the model calls them."""
+    asked: list[ChatRequest] = field(default_factory=list["ChatRequest"])
+    """The requests of its turns."""
     kept: list[Digest | None] = field(default_factory=list["Digest | None"])
     """The record of the messages so far: each is kept once, however many turns repeat it."""
 
@@ -72,11 +76,31 @@ class Conversation(Generic[T]):
 
     async def run_or_end(self) -> T | tuple[ToolCall]:
         """As `run`; or, in a tuple, the call that ended the conversation. What was said then stands in `request.messages`."""
+        try:
+            return await self._turns()
+        except (OutputInvalid, TurnsExhausted):
+            if self.step.scope.cache:
+                await self.replies.forget(self.model, self.asked)
+            raise
+
+    async def _turns(self) -> T | tuple[ToolCall]:
         asked = self.step.recorder.keep(replace(self.request, messages=()), _encode_request)
         for turn in range(1, self.max_turns + 1):
             await self._fit(turn)
             messages = self._keep_messages()
-            call = Call(self.step, self.models, self.model, self.request, turn, asked, messages, _encode_reply, self.min_tokens)
+            call = Call(
+                step=self.step,
+                models=self.models,
+                replies=self.replies,
+                model=self.model,
+                request=self.request,
+                turn=turn,
+                asked=asked,
+                messages=messages,
+                encode_reply=_encode_reply,
+                least=self.min_tokens,
+            )
+            self.asked.append(self.request)
             reply = await call.complete()
             self._check(reply)
             last = turn == self.max_turns

@@ -231,7 +231,10 @@ class Current:
         return tuple(cast("Sequence[S]", self.scope.rounds))
 
     def child_path(self, name: str) -> str:
-        """The path of a child step: `name` under this one, with `~2`, `~3` for further children of that name."""
+        """The path of a child step: `name` under this one, with `~2`, `~3` for further children of that name.
+
+        Counting begins anew in each attempt of this step, so children have the same paths, and idempotency keys, in all of them.
+        """
         if self._counts is None:
             self._counts = {}
         count = self._counts[name] = self._counts.get(name, 0) + 1

@@ -110,6 +110,8 @@ class Node(Generic[P, T_co]):
         reserve: float | Budget | None = None,
         budget: Budget | None = None,
         concurrency: int | None = None,
+        cache: bool | None = None,
+        priority: int | None = None,
         # A node of more general result takes more general fallbacks, and gives itself as such: sound, as nodes never change.
         fallback: Fallback[P, T_co] | None = None,
     ) -> Self:
@@ -128,6 +130,8 @@ class Node(Generic[P, T_co]):
             reserve=reserve,
             budget=budget,
             concurrency=concurrency,
+            cache=cache,
+            priority=priority,
             fallback=other,
         )
         options = self.options.update(given)

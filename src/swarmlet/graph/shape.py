@@ -157,7 +157,7 @@ class Leaf:
             yield "concurrency= bounds steps that run under a node, and no step runs under this agent"
         if not self.inline:
             return
-        for name in ("model", "concurrency", "budget"):
+        for name in ("model", "concurrency", "budget", "cache", "priority"):
             if getattr(options, name) is not None:
                 yield f"{name}= cannot apply: no model call and no other step can run under a sync function on the event loop"
         if options.retry is None and options.limits_time:  # else it bounds the waits between attempts

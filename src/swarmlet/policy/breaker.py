@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, final
+from typing import Literal, TypeAlias, cast, final
 
 from swarmlet.errors import GraphError
 
@@ -29,10 +29,9 @@ class Breaker:
     seconds: float = 30
 
     def __post_init__(self) -> None:
-        failures: object = self.failures
+        failures, seconds = cast("object", self.failures), cast("object", self.seconds)
         if not isinstance(failures, int) or isinstance(failures, bool) or failures < 1:
             raise GraphError(f"Breaker(failures=) must be a whole number of at least 1, not {failures!r}")
-        seconds: object = self.seconds
         number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if not number or not 0 < self.seconds < math.inf:
             raise GraphError(f"Breaker(seconds=) is in seconds and must be above 0, not {seconds!r}")

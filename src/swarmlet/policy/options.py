@@ -42,6 +42,11 @@ class Options:
     """What the node, with everything under it, may spend."""
     concurrency: int | None = None
     """How many steps under the node may run at once. A step that waits for nodes it has started itself does not count."""
+    cache: bool | None = None
+    """Whether model calls in this subtree may take the reply of the same request: from the swarm's cache, or from another step
+    that is just asking. Samples of `vote`, `best` and `hedge` never do."""
+    priority: int | None = None
+    """Whose model calls go first when a rate limit makes them wait: the higher number. Without it, 0."""
     fallback: object | None = None
     """The node that is run with the same arguments if this one has failed for good. (Policies know no graph, so `object`.)"""
 
@@ -122,6 +127,10 @@ class Scope:
     """The states that the rounds of the nearest loop began with, up to now."""
     dynamic: bool = False
     """Whether a running step has started this one itself, and so waits for it."""
+    cache: bool = False
+    independent: bool = False
+    """Whether this is one of several samples of the same."""
+    priority: int = 0
     depth: int = 0
     """How many nodes with a scope of their own are around the step."""
     account: Account | None = None
@@ -135,9 +144,19 @@ class Scope:
 
     def enter(self, options: Options) -> Scope:
         """The scope inside a node with these options."""
-        if options.model is None and options.retry is None:
+        if options.model is None and options.retry is None and options.cache is None and options.priority is None:
             return self
-        return replace(self, model=options.model or self.model, retry=options.retry or self.retry)
+        return replace(
+            self,
+            model=options.model or self.model,
+            retry=options.retry or self.retry,
+            cache=self.cache if options.cache is None else options.cache and not self.independent,
+            priority=self.priority if options.priority is None else options.priority,
+        )
+
+    def sampled(self) -> Scope:
+        """The scope of one of several independent samples, which may fail alone."""
+        return replace(self, guarded=False, independent=True, cache=False)
 
     def spending(self, account: Account) -> Scope:
         """The scope under one more budget."""
@@ -206,6 +225,14 @@ def _budget(value: object) -> str:
     return "" if isinstance(value, Budget) else "is a Budget, such as Budget(usd='0.02')"
 
 
+def _flag(value: object) -> str:
+    return "" if isinstance(value, bool) else "is True or False"
+
+
+def _number(value: object) -> str:
+    return "" if isinstance(value, int) and not isinstance(value, bool) else "is a whole number"
+
+
 _PROBLEMS: dict[str, Callable[[object], str]] = {
     "model": _model,
     "retry": _retry,
@@ -214,4 +241,6 @@ _PROBLEMS: dict[str, Callable[[object], str]] = {
     "reserve": _reserve,
     "budget": _budget,
     "concurrency": _concurrency,
+    "cache": _flag,
+    "priority": _number,
 }

@@ -169,16 +169,16 @@ def _error_of(state: RetryCallState) -> BaseException | None:
 
 def _problems(policy: Retry) -> Iterator[str]:
     """What is wrong with a policy, each from the name of the argument on."""
-    attempts: object = policy.attempts
+    attempts, stop = cast("object", policy.attempts), cast("object", policy.stop)
     if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
         yield f"attempts=) counts the first attempt and must be at least 1, not {attempts!r}"
-    if not callable(policy.wait):
-        yield f"wait=) is one of tenacity's wait objects, such as wait_fixed(1), not {policy.wait!r}"
+    wait: object = policy.wait
+    if not callable(wait):
+        yield f"wait=) is one of tenacity's wait objects, such as wait_fixed(1), not {wait!r}"
     if not _is_number(policy.longest_wait) or not policy.longest_wait >= 0:
         yield f"longest_wait=) is in seconds and must be at least 0, not {policy.longest_wait!r}"
     if policy.seconds is not None and (not _is_number(policy.seconds) or not 0 < policy.seconds < math.inf):
         yield f"seconds=) is in seconds and must be above 0, not {policy.seconds!r}"
-    stop: object = policy.stop
     if stop is not None and not isinstance(stop, stop_base):
         yield f"stop=) is one of tenacity's stop objects, such as stop_after_delay(30), not {stop!r}"
     yield from _problems_of_on(policy.on)

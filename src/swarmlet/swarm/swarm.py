@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
 
 import anyio
 
+from swarmlet.agents.sharing import Replies
 from swarmlet.engine.cashier import Cashier
 from swarmlet.engine.context import current_or_none
 from swarmlet.engine.driver import stopper
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from swarmlet.graph.node import Node
     from swarmlet.graph.shape import AnyNode
     from swarmlet.models.base import ChatModel
+    from swarmlet.models.cache import ReplyCache
     from swarmlet.models.pace import Stores
     from swarmlet.trace.events import Event, RunId
     from swarmlet.trace.record import Sink
@@ -53,10 +55,10 @@ class Swarm:
     `model` is used where no agent and no option names another: a name, or a model object such as `OpenAIModel(...)`.
     `models` are further ones that options can name. `limits` hold for all runs together; `limit_store` (`RedisLimits(...)` or
     `PostgresLimits(...)`, closed with the swarm) shares them with other processes. `budget` is what all runs together may
-    spend. `journal` is the path of a SQLite file that keeps every run; without it a run's trace lives in memory. `resources`
-    are what `current().get(type)` gives inside a step: by type, either a value or a function that opens one as an async
-    context manager, closed in reverse order at the end. `capture=False` keeps prompts, inputs, outputs and error texts out
-    of every trace.
+    spend. `cache` keeps replies for nodes that say `with_options(cache=True)`. `journal` is the path of a SQLite file that
+    keeps every run; without it a run's trace lives in memory. `resources` are what `current().get(type)` gives inside a step:
+    by type, either a value or a function that opens one as an async context manager, closed in reverse order at the end.
+    `capture=False` keeps prompts, inputs, outputs and error texts out of every trace.
 
     Clients are opened when a call first needs them, and closed with the swarm. Runs that are still going on in other tasks
     are stopped then.
@@ -71,6 +73,7 @@ class Swarm:
         limits: Limits | None = None,
         limit_store: Stores | None = None,
         budget: Budget | None = None,
+        cache: ReplyCache | None = None,
         resources: Mapping[Kind, object] | None = None,
         capture: bool = True,
     ) -> None:
@@ -81,6 +84,7 @@ class Swarm:
         self._limits = limits or Limits()
         self._limit_store = limit_store
         self._cashier = Cashier()
+        self._cache = cache
         self._account = Account("the swarm", budget) if budget is not None else None
         self._wanted = dict(resources or {})
         self._capture = capture
@@ -151,7 +155,10 @@ class Swarm:
             stack.callback(self._journal.close)
         models = Models(self._model, self._given, self._limits, self._limit_store)
         stack.push_async_callback(models.aclose)
-        self._resources = {Models: models}
+        if self._cache is not None:
+            await self._cache.ready()
+            stack.push_async_callback(self._cache.aclose)
+        self._resources = {Models: models, Replies: Replies(self._cache)}
         for kind, wanted in self._wanted.items():
             self._resources[kind] = await _open_resource(stack, kind, wanted)
 

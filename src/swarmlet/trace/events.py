@@ -225,6 +225,35 @@ class CallStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallSaved:
+    """A model call that was not made: its reply was there already."""
+
+    at: float
+    """When."""
+    path: str
+    """The agent's step."""
+    turn: int
+    """Which turn of the agent, from 1."""
+    source: Literal["cache", "flight"]
+    """Whence the reply came: the cache, or another step that was just making the same call."""
+    model: str
+    """The model that was asked for."""
+    input_tokens: int
+    """Tokens of the prompt that were not paid for."""
+    output_tokens: int
+    """Tokens of the reply that were not paid for."""
+    usd: str | None = None
+    """What that saved, as a decimal number; `None` where the model's price is not known."""
+    request: Digest | None = None
+    """The request without its messages."""
+    messages: tuple[Digest | None, ...] = ()
+    """The messages of the request."""
+    reply: Digest | None = None
+    """The reply."""
+    kind: Literal["call_saved"] = "call_saved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded:
     """An attempt of a model call ended."""
 
@@ -248,6 +277,8 @@ class CallEnded:
     """Tokens of the reply."""
     usd: str | None = None
     """Price as a decimal number; `None` where the model's price is not known."""
+    saved_usd: str | None = None
+    """What the provider's cache saved of the price, for the cached tokens."""
     unknown_cost: bool = False
     """The call may have been paid for, but no usage came back."""
     finish_reason: str | None = None
@@ -347,6 +378,7 @@ Event: TypeAlias = Annotated[
     | CallQueued
     | CallStarted
     | CallEnded
+    | CallSaved
     | ToolStarted
     | ToolEnded
     | Noted

@@ -16,6 +16,9 @@ from typing import Literal, TypeAlias, TypeVar, cast
 from swarmlet.errors import JournalError
 from swarmlet.trace.events import (
     CallEnded,
+    CallFitted,
+    CallQueued,
+    CallSaved,
     CallStarted,
     Decided,
     Digest,
@@ -94,6 +97,12 @@ class StepRecord:
     decisions: list[Decided] = field(default_factory=list[Decided])
     earlier: list[tuple[StepStarted, StepEnded | None]] = field(default_factory=list["tuple[StepStarted, StepEnded | None]"])
     """How it went in earlier attempts of a step above it: steps have the same path in each."""
+    saved: list[CallSaved] = field(default_factory=list[CallSaved])
+    """Calls that were not made, as their reply was there."""
+    fitted: list[CallFitted] = field(default_factory=list[CallFitted])
+    """What was cut of its conversation, so that it fits the model's window."""
+    queued: list[CallQueued] = field(default_factory=list[CallQueued])
+    """Calls that waited for a budget."""
     left_out: StepNotStarted | None = None
     """Set if it was not started, because the swarm was being drained."""
     children: list[StepRecord] = field(default_factory=list["StepRecord"])
@@ -104,7 +113,7 @@ class StepRecord:
             self.earlier.append((self.started, self.ended))
         self.started, self.ended = event, None
 
-    def add(self, event: StepRetried | Noted | Decided | StepNotStarted) -> None:
+    def add(self, event: StepRetried | Noted | Decided | StepNotStarted | CallSaved | CallFitted | CallQueued) -> None:
         """Take an event that is neither its beginning nor its end."""
         match event:
             case StepRetried():
@@ -115,6 +124,12 @@ class StepRecord:
                 self.decisions.append(event)
             case StepNotStarted():
                 self.left_out = event
+            case CallSaved():
+                self.saved.append(event)
+            case CallFitted():
+                self.fitted.append(event)
+            case CallQueued():
+                self.queued.append(event)
 
     @property
     def name(self) -> str:
@@ -176,6 +191,22 @@ class StepRecord:
             yield from child.walk()
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Prompts as they were counted before their calls, beside what the server counted."""
+
+    calls: int
+    estimated: int
+    """Tokens, as counted before."""
+    real: int
+    """Tokens, as the server counted them."""
+
+    @property
+    def error(self) -> float | None:
+        """The relative error: 0.1 for estimates that were 10 % too high. `None` without calls."""
+        return self.estimated / self.real - 1 if self.real else None
+
+
 class Trace:
     """The record of one run, for reading."""
 
@@ -231,6 +262,14 @@ class Trace:
     def steps(self) -> list[StepRecord]:
         """The executed steps, in the order of their paths' tree (groups left out)."""
         return [step for step in self.root.walk() if step.started]
+
+    def calibration(self) -> Calibration:
+        """How good the estimates of prompts were, over all calls whose usage the server told."""
+        started = {(e.path, e.turn, e.attempt): e.estimated for e in self.events if isinstance(e, CallStarted)}
+        ended = [event for event in self.events if isinstance(event, CallEnded) and event.input_tokens]
+        pairs = [(started.get((event.path, event.turn, event.attempt), 0), event.input_tokens) for event in ended]
+        told = [(estimated, real) for estimated, real in pairs if estimated]
+        return Calibration(len(told), sum(estimated for estimated, _ in told), sum(real for _, real in told))
 
     def not_started(self) -> list[str]:
         """The paths of the steps that a drained run did not start."""
@@ -291,7 +330,7 @@ def _collect(events: Iterable[Event], root: str) -> dict[str, StepRecord]:
                 step.start(event)
             case StepEnded():
                 step.ended = event
-            case StepRetried() | Noted() | Decided() | StepNotStarted():
+            case StepRetried() | Noted() | Decided() | StepNotStarted() | CallSaved() | CallFitted() | CallQueued():
                 step.add(event)
             case CallStarted():
                 record = CallRecord(event)

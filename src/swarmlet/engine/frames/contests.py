@@ -39,7 +39,8 @@ class _Contest(Frame):
         return True
 
     def _run(self, node: AnyNode, path: str, key: int) -> None:
-        self.scheduler.launch(node, self.args, self.kwargs, path, self.scope.handled(), self, key, apart=True)
+        scope = self.scope.handled() if isinstance(self, RaceFrame) else self.scope.sampled()
+        self.scheduler.launch(node, self.args, self.kwargs, path, scope, self, key, apart=True)
 
     def _win(self, by: str, chosen: str, value: object, reason: str) -> None:
         self.scheduler.decide(Decision(self.path, by, chosen, reason))
