@@ -62,6 +62,7 @@ from swarmlet.models.fit import Truncate as Truncate
 from swarmlet.models.openai import OpenAIModel as OpenAIModel
 from swarmlet.models.profiles import Profile as Profile
 from swarmlet.policy.account import Left as Left
+from swarmlet.policy.breaker import Breaker as Breaker
 from swarmlet.policy.budget import Budget as Budget
 from swarmlet.policy.limits import Limits as Limits
 from swarmlet.policy.retry import Retry as Retry
@@ -77,6 +78,7 @@ from swarmlet.usage import Usage as Usage
 __all__ = [
     "Again",
     "Agent",
+    "Breaker",
     "Budget",
     "BudgetExceeded",
     "DeadlineExceeded",

@@ -391,3 +391,25 @@ async def test_runs_do_not_remember_one_another(scripted_server: ScriptedServer,
         assert (await outcome(step.with_options(retry=AGAIN), "go")).output == "bought"
     with pytest.raises(StepFailed):
         await outcome(step.with_options(retry=Retry(attempts=1, on=Exception)), "go")
+
+
+async def test_a_tool_with_effects_is_refused_in_a_sample_that_a_function_runs_itself(scripted_server: ScriptedServer) -> None:
+    acted: list[str] = []
+
+    def pay(to: str) -> str:
+        acted.append(to)
+        return "paid"
+
+    @agent(str, tools=[tool(pay, effects=True)])
+    def payer(text: str) -> str:
+        return text
+
+    @node
+    async def hidden(text: str) -> str:
+        return await current().run(payer, text)
+
+    scripted_server.script(call("pay", to="Ann"), "sorry")
+    run = await outcome(vote(hidden, of=1), "pay Ann")
+    assert run.output == "sorry"
+    assert not acted
+    assert "one of several samples" in next(iter(scripted_server.requests[1].tool_results.values()))

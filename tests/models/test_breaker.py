@@ -99,6 +99,24 @@ def test_an_open_circuit_refuses_at_once_and_says_how_long_and_why() -> None:
     breakers.check(KEY)
 
 
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("https://me:hunter2@models.example/v1?code=hunter2#small", "https://models.example/v1#small"),
+        ("https://[hunter2/v1", "the endpoint"),
+        ("scripted", "scripted"),
+    ],
+)
+def test_no_secret_of_a_url_is_told(key: str, shown: str, caplog: pytest.LogCaptureFixture) -> None:
+    breakers = Breakers(Breaker(failures=1), Clock())
+    with caplog.at_level("INFO", logger="swarmlet"):
+        call(breakers, ModelUnavailable("503"), key)
+    with pytest.raises(CircuitOpen) as caught:
+        breakers.check(key)
+    assert f"not sent: {shown} has failed" in str(caught.value)
+    assert "hunter2" not in f"{caught.value}{[vars(record) for record in caplog.records]}"
+
+
 def test_endpoints_are_apart() -> None:
     clock = Clock()
     breakers = opened(clock)

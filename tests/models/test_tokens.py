@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from string import ascii_lowercase
 
@@ -258,10 +259,9 @@ def test_other_models_get_limits_that_hold_for_any_tokenizer(model: str) -> None
 
 
 def test_a_profile_may_name_the_tokenizer() -> None:
-    class Deployment(Profile):
-        tokenizer = "o200k_base"
-
-    assert counter_for(Deployment(name="my-deployment")).count(request(Message.user("hi"))).exact
+    named = replace(profile_of("my-deployment"), tokenizer="o200k_base")
+    assert counter_for(named).count(request(Message.user("hi"))).exact
+    assert not counter_for(profile_of("my-deployment")).count(request(Message.user("hi"))).exact
 
 
 @pytest.mark.usefixtures("without_extra")

@@ -72,6 +72,8 @@ class Tool:
             raise ToolError(f"the arguments do not fit:\n{complaint(error, whole='the arguments')}") from error
         except Exception as error:  # a validator of the user's raised what pydantic lets through
             raise ToolError(f"the arguments cannot be read: {_reason(error)}") from error
+        if self.effects and step.scope.independent:
+            raise ToolError("it acts on the world, and this is one of several samples or tries, each of which would act")
         if self.effects:
             step.state.acts(step.path, self.name)
             step.scope = _without_step_retries(step.scope)

@@ -233,7 +233,7 @@ class Current:
     def child_path(self, name: str) -> str:
         """The path of a child step: `name` under this one, with `~2`, `~3` for further children of that name.
 
-        Counting begins anew in each attempt of this step, so children have the same paths, and idempotency keys, in all of them.
+        Counting begins anew in each attempt of this step: children have the same paths, and idempotency keys, in all of them.
         """
         if self._counts is None:
             self._counts = {}

@@ -23,7 +23,7 @@ class Reader:
     def __init__(self, source: AsyncIterator[object], frame: Frame) -> None:
         self.source = source
         self.frame = frame
-        self.wanted = anyio.Event()
+        self.wanted: anyio.Event = anyio.Event()
 
     async def read(self, tell: Callable[[object], None], note: Callable[[str], None]) -> None:
         """Give items to `tell` as they are wanted, until the source ends. Raises what the source raises.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
+from urllib.parse import urlsplit
 
 from swarmlet.errors import CircuitOpen, ModelError, ModelUnavailable, NoApiKey, RateLimited, ReplyMalformed
 from swarmlet.log import get_logger
@@ -73,15 +74,26 @@ class Breakers:
             return
         if after == "open":
             reason = type(error).__name__  # what a server says may quote a prompt, which is never logged
-            get_logger().warning("circuit opened", endpoint=key, error=reason, seconds=self._settings.seconds)
+            get_logger().warning("circuit opened", endpoint=_shown(key), error=reason, seconds=self._settings.seconds)
         elif after == "closed":
-            get_logger().info("circuit closed", endpoint=key)
+            get_logger().info("circuit closed", endpoint=_shown(key))
 
     def _refusal(self, key: str, wait: float) -> CircuitOpen:
         last = self._last.get(key, "")
         trial = self.state(key) == "half-open"
         now = "one call is trying it" if trial else f"it is tried again in {wait:.3g} s"
-        return CircuitOpen(f"not sent: {key} has failed again and again, {now}; the last failure: {last}", retry_after=wait)
+        told = f"not sent: {_shown(key)} has failed again and again, {now}; the last failure: {last}"
+        return CircuitOpen(told, retry_after=wait)
+
+
+def _shown(key: str) -> str:
+    """The endpoint without what may be secret in a URL: user, password and query."""
+    try:
+        url = urlsplit(key)
+    except ValueError:
+        return "the endpoint"
+    shown = url._replace(netloc=url.netloc.rpartition("@")[2], query="")
+    return shown.geturl()
 
 
 def _is_answer(error: BaseException, given: Pass) -> bool:

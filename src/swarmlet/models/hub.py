@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, final
 
@@ -11,12 +12,14 @@ import anyio
 
 from swarmlet.errors import GraphError, ModelError, NoApiKey, RateLimited
 from swarmlet.log import get_logger
+from swarmlet.models.breaker import Breakers
 from swarmlet.models.openai import OpenAIConnection, OpenAIModel
 from swarmlet.models.pace import Limiters
 
 if TYPE_CHECKING:
     from swarmlet.models.base import ChatModel, ChatReply, ChatRequest, OnText
     from swarmlet.models.pace import Limiter, Slot, Stores
+    from swarmlet.policy.breaker import Breaker
     from swarmlet.policy.limits import Limits
 
 DEFAULT_MODEL = "gpt-4o-mini"
@@ -34,7 +37,12 @@ class Models:
     """
 
     def __init__(
-        self, default: str | ChatModel, given: Sequence[ChatModel], limits: Limits, stores: Stores | None = None
+        self,
+        default: str | ChatModel,
+        given: Sequence[ChatModel],
+        limits: Limits,
+        stores: Stores | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         objects = [*given, *([] if isinstance(default, str) else [default])]
         self.default: str = default if isinstance(default, str) else default.name
@@ -46,6 +54,8 @@ class Models:
         self._connection = OpenAIConnection()
         self._limiters = Limiters(limits.allowance, stores=stores)
         self._limiter_of: dict[str, Limiter] = {}
+        self.breakers: Breakers | None = Breakers(breaker) if breaker is not None else None
+        """The circuit breakers by endpoint, if the swarm has any."""
         self._places = anyio.Semaphore(limits.concurrency, fast_acquire=True)
         self._preparing = anyio.Lock()
         self._ready: dict[str, ChatModel] = {}
@@ -76,13 +86,16 @@ class Models:
         `tokens` is the most that it may use, prompt and reply; runs take turns, and a higher `priority` goes first.
         """
         await self._prepare(model)
+        if self.breakers is not None:
+            self.breakers.check(_endpoint(model))
         queued = time.perf_counter()
         async with self._limiter(model).slot(tokens=tokens, run=run, priority=priority) as slot:
             slot.sent = False
             async with self._places:  # asked for last: who waits for one model's limit keeps no other model waiting
-                started(time.perf_counter() - queued)
-                slot.sent = True
-                return await _send(model, request, on_text, slot)
+                with self.breakers.guard(_endpoint(model)) if self.breakers is not None else nullcontext():
+                    started(time.perf_counter() - queued)
+                    slot.sent = True
+                    return await _send(model, request, on_text, slot)
 
     def _limiter(self, model: ChatModel) -> Limiter:
         """The limiter of this model, shared with those of the same `limit_key`; the first of them with limits brings them."""
@@ -153,6 +166,12 @@ async def _send(model: ChatModel, request: ChatRequest, on_text: OnText | None, 
     if used := reply.input_tokens + reply.output_tokens:
         slot.used(used)
     return reply
+
+
+def _endpoint(model: ChatModel) -> str:
+    """The server of a model, without what is asked there; its name where it does not tell."""
+    where: str | None = getattr(model, "endpoint", None)
+    return (where or model.name).partition("#")[0]
 
 
 def _limit_key(model: ChatModel) -> str:

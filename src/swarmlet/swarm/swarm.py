@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from swarmlet.models.base import ChatModel
     from swarmlet.models.cache import ReplyCache
     from swarmlet.models.pace import Stores
+    from swarmlet.policy.breaker import Breaker
     from swarmlet.trace.events import Event, RunId
     from swarmlet.trace.record import Sink
 
@@ -55,7 +56,8 @@ class Swarm:
     `model` is used where no agent and no option names another: a name, or a model object such as `OpenAIModel(...)`.
     `models` are further ones that options can name. `limits` hold for all runs together; `limit_store` (`RedisLimits(...)` or
     `PostgresLimits(...)`, closed with the swarm) shares them with other processes. `budget` is what all runs together may
-    spend. `cache` keeps replies for nodes that say `with_options(cache=True)`. `journal` is the path of a SQLite file that
+    spend. `cache` keeps replies for nodes that say `with_options(cache=True)`. `breaker` stops calls for a while to an
+    endpoint that is down. `journal` is the path of a SQLite file that
     keeps every run; without it a run's trace lives in memory. `resources` are what `current().get(type)` gives inside a step:
     by type, either a value or a function that opens one as an async context manager, closed in reverse order at the end.
     `capture=False` keeps prompts, inputs, outputs and error texts out of every trace.
@@ -74,6 +76,7 @@ class Swarm:
         limit_store: Stores | None = None,
         budget: Budget | None = None,
         cache: ReplyCache | None = None,
+        breaker: Breaker | None = None,
         resources: Mapping[Kind, object] | None = None,
         capture: bool = True,
     ) -> None:
@@ -85,6 +88,7 @@ class Swarm:
         self._limit_store = limit_store
         self._cashier = Cashier()
         self._cache = cache
+        self._breaker = breaker
         self._account = Account("the swarm", budget) if budget is not None else None
         self._wanted = dict(resources or {})
         self._capture = capture
@@ -153,7 +157,7 @@ class Swarm:
         if self._journal_path is not None:
             self._journal = JournalWriter(self._journal_path)
             stack.callback(self._journal.close)
-        models = Models(self._model, self._given, self._limits, self._limit_store)
+        models = Models(self._model, self._given, self._limits, self._limit_store, self._breaker)
         stack.push_async_callback(models.aclose)
         if self._cache is not None:
             await self._cache.ready()
