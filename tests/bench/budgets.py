@@ -7,11 +7,12 @@
 
 Each seed is a world of its own: random prompts, completion caps and usage up to the cap, budgets in tokens, USD and requests
 on the swarm, the run, nodes, maps and single agents. One attempt in ten fails (500, 429, lost connection; billed or not), one
-call in ten has a timeout that it misses if it runs or has to wait. The server bills on its side, and does not lie: a prompt has the
-tokens that the tokenizer says (extra `tokens`).
+call in ten has a timeout that it often misses, in flight or while it waits. The server bills on its side, and does not lie: a
+prompt has the tokens that the tokenizer says (extra `tokens`).
 
-Printed are: what the server billed above any limit; tokens used of the swarm's budget against a perfect packer, who meets the
-same accidents, knows every bill beforehand and may cut calls in pieces (so no ledger can do better); hangs; seconds.
+Printed are: what the server billed above any limit; how full the swarm's budget got (in tokens where the seed is even, in USD
+where it is odd) against a perfect packer, who meets the same accidents, knows every bill beforehand and may cut calls in
+pieces, so no ledger can do better; whether the ledger counted what the server saw; hangs; seconds.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from swarmlet.testing import Request
+    from swarmlet.testing.replies import Finish
 
 CALLS = 1_000
 PLACES = 16
@@ -63,10 +65,11 @@ DEEPEST = 3
 MODELS = 10
 WATCHDOG = 60.0
 """Seconds after which a seed counts as hung; it takes one or two."""
-WORDS = "rain snow budget ledger parallel harbour 北京 naïve function return lambda 12345 window; pressure kitchen".split()
+WORDS = ("rain", "snow", "budget", "ledger", "parallel", "harbour", "北京", "naïve", "return lambda", "12345", "window;", "—")
 INSTRUCTIONS = "You answer."
 MILLION = Decimal(1_000_000)
 
+Kind = Literal["tokens", "usd", "requests"]
 Fate = Literal["answered", "500", "429", "lost"]
 End = Literal["", "answered", "never", "stopped", "failed"]
 
@@ -92,6 +95,10 @@ class Bill:
         self.tokens += other.tokens
         self.usd += other.usd
 
+    def of(self, kind: Kind) -> Decimal:
+        figure: int | Decimal = getattr(self, kind)
+        return Decimal(figure)
+
 
 @dataclass(eq=False)
 class Place:
@@ -102,8 +109,13 @@ class Place:
     budget: Budget | None = None
     demand: Bill = field(default_factory=Bill)
     billed: Bill = field(default_factory=Bill)
-    booked: Bill = field(default_factory=Bill)
-    """What its calls that came to nothing count as."""
+    broken: Bill = field(default_factory=Bill)
+    """What its attempts that came to nothing count as."""
+    answered: Bill = field(default_factory=Bill)
+
+    def limit(self, kind: Kind) -> Decimal | None:
+        limit: Decimal | int | None = getattr(self.budget, kind)
+        return None if limit is None else Decimal(limit)
 
     def chain(self) -> Iterable[Place]:
         at: Place | None = self
@@ -164,18 +176,23 @@ class Call:
 class World:
     """The calls and budgets of one seed, and the server's side of it."""
 
-    def __init__(self, seed: int, size: int, accidents: bool) -> None:
-        self.seed, self.accidents = seed, accidents
+    def __init__(self, seed: int, size: int, accidents: bool, slowness: float = 1) -> None:
+        self.seed, self.accidents, self.slowness = seed, accidents, slowness
         self.random = Random(seed)
         self.profiles = [profile(number) for number in range(MODELS)]
         self.swarm = Place("swarm", None)
+        self.share = Decimal(self.random.randint(20, 70)) / 100
         self.run = Place("run", self.swarm)
+        self.tight: Kind = "usd" if seed % 2 else "tokens"
+        """The limit of the swarm that is to run out. The other is twice as wide."""
         self.places = [self.swarm, self.run]
         self.groups = self._groups()
         self.calls = [self._call(number) for number in range(size)]
         self._open()
         self.agents = [self._agent(call) for call in self.calls]
         self.happened: Counter[str] = Counter()
+        self.swarm_refused = False
+        """Whether the swarm's budget ran out: one nearer by may have done so before."""
 
     def _place(self, name: str, up: Place) -> Place:
         self.places.append(Place(name, up))
@@ -210,14 +227,14 @@ class World:
             cached=random.randint(0, size) if random.random() < 0.3 else 0,
             tier="flex" if random.random() < 0.1 else "default",
             profile=used,
-            timeout=random.uniform(0.005, 0.25) if self.accidents and random.random() < 0.1 else None,
+            timeout=self.slowness * random.uniform(0.005, 0.25) if self.accidents and random.random() < 0.1 else None,
         )
         if random.random() < 0.1:
             call.place = self._place(f"agent {number}", group.map)
         return call
 
     def _open(self) -> None:
-        """Budgets between half and a little more than all of what will be asked of them; two fifths for the swarm."""
+        """Budgets between half and a little more than all of what will be asked of them."""
         for call in self.calls:
             for place in call.place.chain():
                 place.demand.add(call.true)
@@ -225,13 +242,18 @@ class World:
             if place.name.startswith("agent"):
                 place.budget = Budget(tokens=place.demand.tokens + self.random.randint(0, 2_000))
                 continue
-            share = Decimal(40 if place is self.swarm else self.random.randint(50, 120)) / 100
-            kinds = {"tokens"} if place is self.swarm else set(self.random.sample(["tokens", "usd", "requests"], k=2))
+            kinds = {"tokens", "usd"} if place is self.swarm else set(self.random.sample(["tokens", "usd", "requests"], k=2))
+            tokens, usd, requests = (place.demand.of(kind) * self._share(place, kind) for kind in ("tokens", "usd", "requests"))
             place.budget = Budget(
-                tokens=int(place.demand.tokens * share) + 1 if "tokens" in kinds else None,
-                usd=place.demand.usd * share + 1 / MILLION if "usd" in kinds or place is self.swarm else None,
-                requests=int(place.demand.requests * share) + 1 if "requests" in kinds else None,
+                tokens=int(tokens) + 1 if "tokens" in kinds else None,
+                usd=usd + 1 / MILLION if "usd" in kinds else None,
+                requests=int(requests) + 1 if "requests" in kinds else None,
             )
+
+    def _share(self, place: Place, kind: str) -> Decimal:
+        if place is self.swarm:
+            return self.share if kind == self.tight else 2 * self.share
+        return Decimal(self.random.randint(50, 120)) / 100
 
     def _agent(self, call: Call) -> Node[[str], str]:
         def ask(prompt: str) -> str:
@@ -249,33 +271,34 @@ class World:
         """What becomes of the next attempt: its fate, its seconds, and whether a broken one is billed."""
         call.attempts += 1
         random = Random(f"{self.seed} {call.number} {call.attempts}")
-        seconds = random.uniform(0.001, 0.03) * (10 if call.timeout is not None else 1)
+        seconds = random.uniform(0.001, 0.03) * (10 * self.slowness if call.timeout is not None else 1)
         broken = self.accidents and random.random() < 0.1
         fate: Fate = random.choice(("500", "429", "lost")) if broken else "answered"
         return fate, seconds, random.random() < 0.5
 
-    def billed(self, call: Call, output: int) -> None:
+    def answered(self, call: Call, output: int) -> None:
         for place in call.place.chain():
             place.billed.add(call.bill(output))
+            place.answered.add(call.bill(output))
 
     def refused(self, call: Call) -> None:
         """It is a request, and no tokens."""
         for place in call.place.chain():
             place.billed.add(Bill(1))
-            place.booked.add(Bill(1))
+            place.broken.add(Bill(1))
 
     def broke(self, call: Call, cap: int, output: int | None) -> None:
         """The caller does not know what this costs: `output` tokens, or `None`: it is not billed at all."""
         for place in call.place.chain():
             place.billed.add(Bill(1) if output is None else call.bill(output))
-            place.booked.add(call.worst(cap))
+            place.broken.add(call.worst(cap))
 
     def happens(self, call: Call, fate: Fate, cap: int, billed: bool) -> int:
         """Count one attempt that has come to its end; tells the output tokens."""
         self.happened[fate] += 1
         output = min(call.wish, cap)
         if fate == "answered":
-            self.billed(call, output)
+            self.answered(call, output)
         elif fate == "429":
             self.refused(call)
         else:
@@ -289,33 +312,35 @@ class World:
 
     # What came of it
 
-    def over(self) -> Bill:
+    def over(self, kind: Kind) -> Decimal:
         """The most that was billed above any limit."""
-        over = Bill()
-        for place in self.places:
-            budget = place.budget or Budget(requests=10**9)
-            over.requests = max(over.requests, place.billed.requests - (budget.requests or 10**9))
-            over.tokens = max(over.tokens, place.billed.tokens - (budget.tokens or 10**12))
-            over.usd = max(over.usd, place.billed.usd - usd_of(budget, Decimal(10**9)))
-        return over
+        limits = ((place, place.limit(kind)) for place in self.places)
+        return max(Decimal(0), *(place.billed.of(kind) - limit for place, limit in limits if limit is not None))
 
     def attainable(self, place: Place) -> Decimal:
-        """Tokens that a packer would use here: the least that any one limit, by itself, lets through."""
-        budget, spent = place.budget or Budget(requests=10**9), place.booked
-        free = [call.true for call in self.calls if place in call.place.chain() and call.end in ("answered", "never")]
+        """What a packer would use here of the tight kind: the least that any one limit, by itself, lets through."""
+        kind, broken = self.tight, place.broken
+        free = [call for call in self.calls if call.end in ("answered", "never") and place in call.place.chain()]
         inside = [other for other in self.places if other.up is place]
-        own = [call.true for call in self.calls if call.place is place and call.end in ("answered", "never")]
-        elsewhere = sum(other.booked.tokens for other in inside)
-        whole = sum((self.attainable(other) for other in inside), start=Decimal(sum(one.tokens for one in own)))
-        bounds = [whole + spent.tokens - elsewhere]
-        if budget.tokens is not None:
-            bounds.append(Decimal(budget.tokens))
-        if budget.usd is not None:
-            bounds.append(spent.tokens + tokens_for(usd_of(budget, Decimal(0)) - spent.usd, free))
-        if budget.requests is not None:
-            largest = sorted((one.tokens for one in free), reverse=True)
-            bounds.append(Decimal(spent.tokens + sum(largest[: max(0, budget.requests - spent.requests)])))
+        own = sum((call.true.of(kind) for call in free if call.place is place), start=Decimal(0))
+        own += broken.of(kind) - sum((other.broken.of(kind) for other in inside), start=Decimal(0))
+        bounds = [sum(map(self.attainable, inside), start=own)]
+        for cost in ("tokens", "usd", "requests"):
+            if (limit := place.limit(cost)) is not None:
+                left = limit - broken.of(cost)
+                bounds.append(broken.of(kind) + most(kind, [call.true for call in free], cost, left))
         return min(bounds)
+
+
+def most(kind: Kind, bills: Sequence[Bill], cost: Kind, left: Decimal) -> Decimal:
+    """The most of a kind that `left` of another pays for: what costs least for it first, and of the last one a part."""
+    bought = Decimal(0)
+    for one in sorted(bills, key=lambda one: one.of(cost) / one.of(kind)):
+        if one.of(cost) >= left:
+            return bought + one.of(kind) * max(left, Decimal(0)) / one.of(cost)
+        left -= one.of(cost)
+        bought += one.of(kind)
+    return bought
 
 
 def tokens_of(text: str) -> int:
@@ -324,21 +349,6 @@ def tokens_of(text: str) -> int:
     if vocabulary is None:
         raise SystemExit("this needs the tokenizer: pip install 'swarmlet[tokens]'")
     return len(encode(vocabulary, text))
-
-
-def usd_of(budget: Budget, otherwise: Decimal) -> Decimal:
-    return budget.usd if isinstance(budget.usd, Decimal) else otherwise
-
-
-def tokens_for(usd: Decimal, calls: Sequence[Bill]) -> Decimal:
-    """The most tokens that so much money buys: the cheapest first, the last one in part."""
-    tokens = Decimal(0)
-    for one in sorted(calls, key=lambda one: one.usd / one.tokens):
-        if one.usd >= usd:
-            return tokens + one.tokens * max(usd, Decimal(0)) / one.usd
-        usd -= one.usd
-        tokens += one.tokens
-    return tokens
 
 
 class InProcess:
@@ -386,7 +396,9 @@ def called(world: World, prompt: str) -> Call:
 
 def served(world: World) -> Callable[[Request], object]:
     """The same as an answering function of the scripted server."""
-    from swarmlet.testing import Cut, Fail, RateLimit, Say, Tokens
+    from swarmlet.testing import Cut, Fail, RateHeaders, RateLimit, Say, Tokens
+
+    wide = RateHeaders(limit_requests=10**7, limit_tokens=10**10, remaining_requests=10**7, remaining_tokens=10**10)
 
     async def answer(request: Request) -> object:
         call, cap = called(world, request.last), request.max_tokens or 0
@@ -397,9 +409,9 @@ def served(world: World) -> Callable[[Request], object]:
             world.dropped(call, cap, billed)
             raise
         usage = Tokens(input=call.input, output=world.happens(call, fate, cap, billed), cached=call.cached)
-        finish = "length" if call.wish > cap else "stop"
+        finish: Finish = "length" if call.wish > cap else "stop"
         said = Say("fine", usage=usage, finish=finish, service_tier=call.tier)
-        accidents = {"500": Fail(500), "429": RateLimit(retry_after_ms=1), "lost": Cut(said)}
+        accidents = {"500": Fail(500), "429": RateLimit(retry_after_ms=1, limits=wide), "lost": Cut(said)}
         return accidents.get(fate, said)
 
     return answer
@@ -425,8 +437,9 @@ async def part(number: int) -> None:
     call = world.calls[number]
     try:
         await current().run(world.agents[number], call.prompt)
-    except BudgetExceeded:
+    except BudgetExceeded as error:
         call.end = "never"
+        world.swarm_refused = world.swarm_refused or error.scope == "the swarm"
         raise
     except DeadlineExceeded:
         call.end = "stopped"
@@ -444,31 +457,40 @@ def everything(numbers: list[int]) -> object:
 
 
 @node
-async def left() -> tuple[int, Decimal]:
-    """What the budgets have left."""
+async def left() -> Bill:
+    """What the swarm's budget has left, by the ledger."""
     budget = current().budget
-    return budget.tokens or 0, budget.usd or Decimal(0)
+    return Bill(0, budget.tokens or 0, budget.usd or Decimal(0))
 
 
 @dataclass
 class Result:
     """What came of one seed."""
 
-    over: Bill
-    used: int
-    counted: int
-    billed: int
-    limit: int
-    attainable: Decimal
-    ends: Counter[str]
-    happened: Counter[str]
+    world: World
+    rest: Bill | None
+    """What the ledger has left of the swarm's budget; `None`: it hung."""
     seconds: float
-    hung: bool = False
+
+    def used(self, kind: Kind) -> Decimal:
+        """Of the swarm's budget, by the ledger."""
+        return (self.world.swarm.limit(kind) or Decimal(0)) - (self.rest or Bill()).of(kind)
+
+    def differs(self, kind: Kind) -> Decimal:
+        """By how much the ledger's sum is above what follows from what the server saw."""
+        swarm = self.world.swarm
+        return self.used(kind) - swarm.broken.of(kind) - swarm.answered.of(kind)
+
+    def shares(self) -> tuple[float, float, float]:
+        """Counted and billed against a perfect packer, and counted against the limit."""
+        swarm, kind = self.world.swarm, self.world.tight
+        packed = self.world.attainable(swarm)
+        counted, limit = self.used(kind), swarm.limit(kind) or Decimal(1)
+        return float(counted / packed), float(swarm.billed.of(kind) / packed), float(counted / limit)
 
 
 async def play(world: World, models: Sequence[InProcess | OpenAIModel]) -> Result:
     """One seed."""
-    begin = time.perf_counter()
     retry = Retry(attempts=4, wait=wait_random(0, 0.005))
     swarm = Swarm(
         model=models[0],
@@ -480,25 +502,13 @@ async def play(world: World, models: Sequence[InProcess | OpenAIModel]) -> Resul
     )
     work = everything.with_options(budget=world.run.budget, retry=retry)
     roots = [-group.number for group in world.groups if group.depth == 1]
-    limit = (world.swarm.budget or Budget(requests=1)).tokens or 0
-    rest, hung = limit, True
+    rest: Bill | None = None
+    begin = time.perf_counter()
     with anyio.move_on_after(WATCHDOG):
         async with swarm:
             await swarm.run(work, roots)
-            rest, _ = (await swarm.run(left)).output
-            hung = False
-    return Result(
-        over=world.over(),
-        used=limit - rest,
-        counted=world.swarm.booked.tokens + sum(call.true.tokens for call in world.calls if call.end == "answered"),
-        billed=world.swarm.billed.tokens,
-        limit=limit,
-        attainable=world.attainable(world.swarm),
-        ends=Counter(call.end or "not begun" for call in world.calls),
-        happened=world.happened,
-        seconds=time.perf_counter() - begin,
-        hung=hung,
-    )
+            rest = (await swarm.run(left)).output
+    return Result(world, rest, time.perf_counter() - begin)
 
 
 async def in_process(seed: int, size: int, accidents: bool) -> Result:
@@ -509,7 +519,7 @@ async def in_process(seed: int, size: int, accidents: bool) -> Result:
 async def over_socket(seed: int, size: int, accidents: bool) -> Result:
     from swarmlet.testing import ScriptedServer
 
-    world = World(seed, size, accidents)
+    world = World(seed, size, accidents, slowness=8)
     names = [one.name for one in world.profiles]
     with ScriptedServer(strict=False, models=names) as server:
         server.answer(served(world))
@@ -520,28 +530,34 @@ async def over_socket(seed: int, size: int, accidents: bool) -> Result:
         ]
         result = await play(world, models)
         await server.wait_for_async(idle=True, timeout=30)
-        result.over, result.billed = world.over(), world.swarm.billed.tokens
         return result
 
 
 def show(results: Sequence[Result], calls: int) -> None:
     """Print the figures."""
-    ends, happened = Counter[str](), Counter[str]()
-    for one in results:
-        ends += one.ends
-        happened += one.happened
-    print(f"{len(results)} seeds of {calls} calls: {dict(ends)}")
-    print(f"  at the server: {dict(happened)}")
-    print(f"  overshoot: {max(one.over.tokens for one in results)} tokens, {max(one.over.usd for one in results):f} USD,")
-    print(f"             {max(one.over.requests for one in results)} requests (the most of any budget of any seed)")
-    for name, shares in (
-        ("counted of what a perfect packer counts", [float(one.used / one.attainable) for one in results]),
-        ("billed of the same", [float(one.billed / one.attainable) for one in results]),
-        ("counted of the swarm's limit", [one.used / one.limit for one in results]),
+    worlds = [one.world for one in results]
+    ends = Counter(call.end or "not begun" for world in worlds for call in world.calls)
+    happened = sum((world.happened for world in worlds), start=Counter[str]())
+    exhausted = sum(any(call.end == "never" for call in world.calls) for world in worlds)
+    print(f"  {len(results)} seeds of {calls} calls: {dict(ends)}; in {exhausted} seeds budgets ran out")
+    print(f"  {sum(happened.values())} attempts at the server: {dict(happened)}")
+    kinds: tuple[Kind, ...] = ("tokens", "usd", "requests")
+    over = ", ".join(f"{max(world.over(kind) for world in worlds).normalize():f} {kind}" for kind in kinds)
+    print(f"  overshoot, the most of any of {sum(len(world.places) for world in worlds)} budgets: {over}")
+    for kind in kinds[:2]:
+        differ = [one.differs(kind).normalize() for one in results if one.rest is not None]
+        print(f"  the ledger's sum less what the server saw: from {min(differ):f} to {max(differ):f} {kind}")
+    names = ("counted / what a perfect packer counts", "billed / the same", "counted / the limit")
+    for whose, some in (
+        ("the swarm's budget", [one for one in results if one.world.swarm_refused]),
+        ("only budgets within it", [one for one in results if not one.world.swarm_refused]),
     ):
-        print(f"  {statistics.median(shares):8.2%} median, {min(shares):8.2%} least, {max(shares):8.2%} most: tokens {name}")
+        print(f"  {len(some)} seeds in which {whose} ran out; used of the swarm's budget:")
+        for name, shares in zip(names, zip(*(one.shares() for one in some), strict=True), strict=False):
+            below = sum(share < 0.95 for share in shares)
+            print(f"    {statistics.median(shares):8.2%} median {min(shares):8.2%} least, {below} seeds below 95 %: {name}")
     seconds = [one.seconds for one in results]
-    print(f"  {sum(one.hung for one in results)} deadlocks (watchdog after {WATCHDOG:g} s)")
+    print(f"  {sum(one.rest is None for one in results)} deadlocks (watchdog after {WATCHDOG:g} s)")
     print(f"  {statistics.median(seconds):.2f} s median, {max(seconds):.2f} s longest, {sum(seconds):.0f} s in all")
 
 

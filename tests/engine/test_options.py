@@ -450,3 +450,12 @@ async def test_every_step_has_started_once() -> None:
     result = await quickly(each(each(wait)).with_options(concurrency=2), [[0.0, 0.0], [0.0]])
     started = [event.path for event in result.trace.events if isinstance(event, StepStarted)]
     assert len(started) == len(set(started))
+
+
+def test_options_that_can_never_apply_to_anything_in_a_node_are_refused() -> None:
+    with pytest.raises(GraphError, match="model= cannot apply: all that is in it are sync functions"):
+        each(total).with_options(model="gpt-4o-mini")
+    with pytest.raises(GraphError, match="retry= never applies"):
+        each(each(total)).with_options(retry=Retry())
+    assert each(total).with_options(timeout=1).options.timeout == 1
+    assert each(wait).with_options(model="gpt-4o-mini").options.model == "gpt-4o-mini"

@@ -197,7 +197,7 @@ async def test_who_waits_needs_no_task_and_leaves_none() -> None:
 
 
 async def test_the_others_go_on_when_the_one_who_kept_watch_leaves(store: Counted | None) -> None:
-    limiter = limiter_of(Window(20, 2, burst=1), store=store)
+    limiter = limiter_of(Window(4, 2, burst=1), store=store)
     went = 0
 
     async def call(scope: anyio.CancelScope) -> None:

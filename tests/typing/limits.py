@@ -14,13 +14,18 @@ from pydantic import BaseModel
 from swarmlet import (
     Again,
     Agent,
+    Budget,
     Done,
+    DropOldest,
+    Limits,
     Message,
     Node,
     Said,
+    Window,
     agent,
     best,
     cascade,
+    current,
     each,
     graph,
     loop,
@@ -30,6 +35,7 @@ from swarmlet import (
     switch,
     team,
     vote,
+    within,
 )
 
 
@@ -145,6 +151,7 @@ cascaded_names = cascade(write, write_from, accept=lambda code: code.source != "
 scored_names = best(write, of=3, score=lambda code, t: len(code.source) - len(t.text))  # error
 scored_with_same_names = best(write, of=3, score=lambda code, task: len(code.source) - len(task.text))
 fallback_names = write.with_options(fallback=write_from)  # error
+exhausted_names = within(write, Budget(requests=1), on_exhausted=write_from)  # error
 
 
 # Right code. A plain async function is no different from a sync one for a combinator, but its result is a coroutine for a
@@ -157,6 +164,30 @@ async def is_enough(code: Code) -> bool:
 
 accepted_later = cascade(write, write, accept=is_enough)  # error
 accepted_by_node = cascade(write, write, accept=node(is_enough))
+
+
+async def write_later(task: Task) -> Code:
+    return Code(source=task.text)
+
+
+@graph
+def exhausted_later(task: Task) -> Code:
+    return within(write, Budget(requests=1), on_exhausted=write_later)(task)  # error
+
+
+@graph
+def exhausted_by_node(task: Task) -> Code:
+    return within(write, Budget(requests=1), on_exhausted=node(write_later))(task)
+
+
+# Right code. What is asked for at run time is a class for a checker, and a union is none. Ask for `object` and tell them apart.
+
+
+@node
+def told_apart(state: Code | Report) -> Again[Code | Report] | Done[int]:
+    current().history(Code | Report)  # error
+    earlier = [one for one in current().history(object) if isinstance(one, Code)]
+    return Done(len(earlier) if isinstance(state, Code) else 0)
 
 
 # Right code. ty decides on what the arms take by what the node is wanted for. Give the `match` a name first.
@@ -270,6 +301,11 @@ def write_any(task: Task | str) -> Code:
     return Code(source=str(task))
 
 
+@agent(Code)
+def improve(code: Code) -> str:
+    return code.source
+
+
 @node
 def write_more(task: Task, hints: int = 3) -> Code:
     return Code(source=task.text * hints)
@@ -290,16 +326,44 @@ def score_hints(code: Code, task: Task, hints: int) -> float:
     return len(code.source) / len(task.text) * hints
 
 
+@node
+def write_by_keyword(*, task: Task) -> Code:
+    return Code(source=task.text)
+
+
+@graph
+def write_any_of_both(task: Task | str) -> Code:
+    return improve(write_any(task))
+
+
 narrower_runner = race(write_any, write)  # error: mypy
 shorter_runner = race(write_more, write)  # error: mypy
 shorter_arm = match(on_code_with_tone, on_report)  # error: mypy
 keyword_judge = best(write, of=3, score=score_by_keyword)  # error: mypy
 stricter_judge = best(write_more, of=3, score=score_hints)  # error: mypy
+narrower_exhausted = within(write_any_of_both, Budget(requests=1), on_exhausted=write)  # error: mypy
+exhausted_by_keyword = within(write, Budget(requests=1), on_exhausted=write_by_keyword)  # error: mypy
 
 
 @graph
 def narrower_runner_used() -> Code:
     return narrower_runner("text")  # error: pyright, ty
+
+
+@graph
+def narrower_exhausted_used() -> Code:
+    return narrower_exhausted("text")  # error: pyright, ty
+
+
+@graph
+def exhausted_by_keyword_used(task: Task) -> Code:
+    return exhausted_by_keyword(task)  # error: pyright, ty
+
+
+# Wrong code. A fit gives `Fitted`, and no messages. ty looks into a lambda, but not into one in a list.
+
+fit_lambda_in_list = agent(Code, fit=[lambda messages, room: messages[-2:]])  # error: pyright, mypy
+fit_lambda_after_another = agent(Code, fit=[DropOldest(), lambda messages, room: messages[-2:]])  # error: pyright, mypy
 
 
 # Wrong code. mypy takes what the members of a team have in common, which here is nothing: it flags each use.
@@ -322,10 +386,12 @@ def no_team(user: str) -> Said[Code | Report]:
 
 longer_runner = race(write, write_more)
 longer_fallback = write.with_options(fallback=write_more)
+longer_exhausted = within(write, Budget(requests=1), on_exhausted=write_more)
 
 
 # Wrong code that nobody sees. The type system has no word for "every value has an arm", for "not taken before", for "at
-# least 1", for "has a time zone", for "another name".
+# least 1", for "has a time zone", for "another name", for "one of these at least", for "an amount", for "a number but no bool",
+# for "not above that one", for "calls a model".
 
 
 @node
@@ -339,6 +405,14 @@ no_zone = write.with_options(deadline=datetime(2030, 1, 1))
 one_name = team(triage, triage)
 not_covered = switch(rate, {"easy": write})
 no_rounds = loop(attempt, rounds=0)
+no_limit = Budget()
+no_tokens = Budget(tokens=0)
+a_true_token = Budget(tokens=True)
+no_amount = Budget(usd="two cents")
+two_windows = Limits(requests=(Window(10, 60), Window(20, 60)))
+min_above_max = agent(Code, max_tokens=100, min_tokens=200)
+priority_flag = write.with_options(priority=True)
+nothing_to_pay = within(write_any, Budget(requests=1))
 
 
 # Wrong code that nobody sees: for a checker a ref is the value, so it cannot know what has no value yet.

@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from tenacity import retry_if_exception_type, stop_after_delay, wait_fixed
 from typing_extensions import assert_type
 
-from swarmlet import Agent, Again, Budget, BudgetExceeded, Done, DropOldest, Failed, Fitted, Left, Limits, MemoryCache, Message, Node
-from swarmlet import OpenAIModel, Partial, Retry, Room, Run, SqliteCache, Summarise, Swarm, Truncate, Window, agent, best, cascade
-from swarmlet import current, each, graph, hedge, loop, match, node, race, run_sync, switch, vote, within
+from swarmlet import Again, Agent, Budget, BudgetExceeded, Done, DropOldest, Failed, Fitted, Left, Limits, MemoryCache
+from swarmlet import Message, Node, OpenAIModel, Partial, Retry, Room, Run, SqliteCache, Summarise, Swarm, Truncate
+from swarmlet import Window, agent, best, cascade, current, each, graph, hedge, loop, match, node, race, run_sync
+from swarmlet import switch, vote, within
 from swarmlet.bridges.limits import PostgresLimits, RedisLimits
 from swarmlet.models.base import ChatReply
 from swarmlet.models.cache import ReplyCache
@@ -270,13 +271,6 @@ def of_contests(task: Task) -> list[Code | Partial]:
     looped = within(loop(attempt, rounds=3), cents)(start(task))
     assert_type(looped, Code | Partial)
     return [voted, cascaded, switched, looped]
-
-
-@graph
-def partial_function(task: Task) -> Code | Partial:
-    result = within(by_hand, cents)(task)
-    assert_type(result, Code | Partial)
-    return result
 
 
 annotated: Node[..., Code | Partial] = within(write, cents)
@@ -652,9 +646,9 @@ async def in_a_swarm(task: Task, path: Path) -> Code:
         await swarm.drain(timeout=None)
         raised = await swarm.run(within(write, cents, on_exhausted="raise"), task)
         assert_type(raised.output, Code)
-    async with Swarm(budget=Budget(usd="5"), cache=SqliteCache(path / "replies.db"), limit_store=RedisLimits("redis://localhost")):
+    async with Swarm(budget=Budget(usd="5"), cache=SqliteCache(path / "replies.db"), limit_store=RedisLimits("redis://here")):
         pass
-    async with Swarm(cache=SqliteCache("replies.db", max_bytes=10**9, ttl=86_400.0), limit_store=PostgresLimits("postgresql://")):
+    async with Swarm(cache=SqliteCache("replies.db", max_bytes=10**9, ttl=86_400.0), limit_store=PostgresLimits("here")):
         pass
     async with Swarm(cache=KeepsNothing(), limit_store=Shared(), limits=windowed):
         pass

@@ -47,9 +47,10 @@ async def fitted(request: ChatRequest, policies: Sequence[Fit], profile: Profile
 
 def policies_of(given: Fit | Sequence[Fit] | None) -> tuple[Fit, ...]:
     """The policies of an agent. Raises `GraphError` for what is none."""
-    policies = () if given is None else tuple(given) if isinstance(given, list | tuple) else (cast("Fit", given),)
+    several = isinstance(given, list | tuple)
+    policies = () if given is None else tuple(cast("Sequence[Fit]", given)) if several else (cast("Fit", given),)
     for policy in policies:
-        if not callable(policy):
+        if isinstance(policy, type) or not callable(policy):
             raise GraphError(f"agent(fit=) takes policies such as DropOldest(), not {policy!r}")
     return policies
 

@@ -113,9 +113,30 @@ class Composite:
         """Whether it may be done while nodes inside still run."""
         return False
 
-    def refuses(self, options: Options) -> Iterable[str]:
-        """Every option can apply: to what is inside."""
-        return ()
+    def parts(self) -> Iterable[Part]:
+        """The nodes inside, and how often each may run."""
+        raise NotImplementedError
+
+    def refuses(self, options: Options) -> Iterator[str]:
+        """Options that could have no effect on anything inside, as all of it is sync functions on the event loop."""
+        if options.inert_on_sync and all(leaf.inline for leaf in self.leaves()):
+            yield from (
+                f"{problem}: all that is in it are sync functions on the event loop" for problem in options.inert_on_sync
+            )
+
+    def leaves(self) -> Iterator[Leaf]:
+        """The leaves inside, at any depth, each once."""
+        seen: set[int] = set()
+        stack = [part.node for part in self.parts()]
+        while stack:
+            node = stack.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if isinstance(node.shape, Leaf):
+                yield node.shape
+            else:
+                stack += [part.node for part in node.shape.parts()]
 
 
 @final
@@ -157,13 +178,12 @@ class Leaf:
             yield "concurrency= bounds steps that run under a node, and no step runs under this agent"
         if not self.inline:
             return
-        for name in ("model", "concurrency", "budget", "cache", "priority"):
-            if getattr(options, name) is not None:
-                yield f"{name}= cannot apply: no model call and no other step can run under a sync function on the event loop"
+        if options.concurrency is not None:
+            yield "concurrency= cannot apply: no other step can run under a sync function on the event loop"
+        for problem in options.inert_on_sync:
+            yield f"{problem}: it is a sync function on the event loop, under which no model call and no other step can run"
         if options.retry is None and options.limits_time:  # else it bounds the waits between attempts
             yield "no time limit can stop a sync function on the event loop; make it async, or @node(thread=True)"
-        if options.retry is not None and options.retry.on == ():
-            yield "retry= never applies: say after which exceptions a function is tried again, Retry(on=TimeoutError)"
 
     def draw(self, canvas: Canvas, label: str) -> Ends:
         """A box; a double one for what makes calls of its own."""

@@ -61,6 +61,15 @@ class Options:
         """Whether nothing is set, so that the node needs no scope of its own."""
         return all(getattr(self, one.name) is None for one in fields(self))
 
+    @cached_property
+    def inert_on_sync(self) -> tuple[str, ...]:
+        """What is wrong with setting these options where only sync functions on the event loop run."""
+        names = ("model", "cache", "priority", *(("budget",) if self.budget and self.budget.limits else ()))
+        inert = [f"{name}= cannot apply" for name in names if getattr(self, name) is not None]
+        if self.retry is not None and self.retry.on == ():
+            inert.append("retry= never applies (say after which exceptions a function is tried again, Retry(on=TimeoutError))")
+        return tuple(inert)
+
     @property
     def limits_time(self) -> bool:
         """Whether something here says when the node must be done."""

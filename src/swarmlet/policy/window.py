@@ -37,6 +37,11 @@ _QUOTA = 600.0
 """A window longer than this many seconds is taken for a quota, which may be used up at any pace."""
 
 
+def is_number(value: object) -> bool:
+    """Whether `value` is an `int` or a `float`, which `True` is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """At most `amount` in any `seconds`: `Window(600)` a minute, `Window(10, 300)` for ten in five minutes.
@@ -51,7 +56,7 @@ class Window:
 
     def __post_init__(self) -> None:
         for name, value in (("amount", self.amount), ("seconds", self.seconds), ("burst", self.burst)):
-            if value is not None and not (0 < value < math.inf):
+            if value is not None and not (is_number(value) and 0 < value < math.inf):
                 raise GraphError(f"Window({name}=) must be a number above 0, not {value!r}")
 
     @property

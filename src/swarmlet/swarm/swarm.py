@@ -19,6 +19,7 @@ from swarmlet.errors import GraphError, JournalError, RunStopped, SwarmletError
 from swarmlet.log import get_logger, somebody_listens
 from swarmlet.models.hub import DEFAULT_MODEL, Models
 from swarmlet.policy.account import Account
+from swarmlet.policy.breaker import Breaker
 from swarmlet.policy.budget import Budget
 from swarmlet.policy.limits import Limits
 from swarmlet.swarm.ids import new_run_id
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from swarmlet.models.base import ChatModel
     from swarmlet.models.cache import ReplyCache
     from swarmlet.models.pace import Stores
-    from swarmlet.policy.breaker import Breaker
     from swarmlet.trace.events import Event, RunId
     from swarmlet.trace.record import Sink
 
@@ -81,6 +81,7 @@ class Swarm:
         capture: bool = True,
     ) -> None:
         _check_settings(model, models, limits, limit_store)
+        _check_spending(budget, cache, breaker)
         self._model = model
         self._given = tuple(models)
         self._journal_path = Path(journal) if journal is not None else None
@@ -250,6 +251,15 @@ class Swarm:
             get_logger().error("the journal could not be written", error=str(self.journal_error))
 
 
+def _check_spending(budget: object, cache: object, breaker: object) -> None:
+    if budget is not None and not isinstance(budget, Budget):
+        raise GraphError(f"Swarm(budget=) takes a Budget, such as Budget(usd='5'), not {budget!r}")
+    if cache is not None and (isinstance(cache, type) or not hasattr(cache, "put")):
+        raise GraphError(f"Swarm(cache=) takes a cache, such as MemoryCache(), not {cache!r}")
+    if breaker is not None and not isinstance(breaker, Breaker):
+        raise GraphError(f"Swarm(breaker=) takes a Breaker, such as Breaker(failures=5, seconds=30), not {breaker!r}")
+
+
 def _check_settings(model: object, models: Sequence[object], limits: object, limit_store: object) -> None:
     for one in models:
         if not hasattr(one, "complete"):
@@ -258,7 +268,7 @@ def _check_settings(model: object, models: Sequence[object], limits: object, lim
         raise GraphError(f"Swarm(model=) is the name of a model or a model object, not {model!r}")
     if limits is not None and not isinstance(limits, Limits):
         raise GraphError(f"Swarm(limits=) takes Limits(...), not {limits!r}")
-    if limit_store is not None and not hasattr(limit_store, "store"):
+    if limit_store is not None and (isinstance(limit_store, type) or not hasattr(limit_store, "store")):
         raise GraphError(f"Swarm(limit_store=) takes RedisLimits(...) or PostgresLimits(...), not {limit_store!r}")
 
 
