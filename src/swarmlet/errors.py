@@ -223,7 +223,9 @@ class BudgetExceeded(RunError):
 
 def _figure(figure: Decimal | float) -> str:
     """A figure in full: money is never shown as 1E-7."""
-    return f"{figure:f}" if not isinstance(figure, float) else f"{figure:g}"
+    if isinstance(figure, int):
+        return str(figure)
+    return f"{figure:g}" if isinstance(figure, float) else f"{figure:f}"
 
 
 class RunStopped(RunError):

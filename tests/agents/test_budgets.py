@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from swarmlet import (
     Budget,
@@ -25,9 +26,12 @@ from swarmlet import (
     graph,
     node,
     race,
+    vote,
     within,
 )
 from swarmlet.errors import PriceUnknown, ReplyTruncated
+from swarmlet.models.base import ChatModel, ChatReply, ChatRequest, OnText
+from swarmlet.models.profiles import Profile, profile_of
 from swarmlet.testing import Fail, Hang, RateLimit, Say, ScriptedServer, Tokens, call
 from swarmlet.trace.events import CallEnded, CallQueued, CallStarted
 
@@ -340,3 +344,117 @@ def test_a_budget_is_a_budget(budget: Any) -> None:
         ask.with_options(budget=budget)
     with pytest.raises(GraphError, match="it takes a Budget"):
         within(ask, budget)
+
+
+class Told(ChatModel):
+    """A model that tells the usage that the test gives it."""
+
+    def __init__(self, input_tokens: int = 0) -> None:
+        self.input_tokens = input_tokens
+        self.asked = 0
+
+    @property
+    def name(self) -> str:
+        return "gpt-4o-mini"
+
+    @property
+    def profile(self) -> Profile:
+        return profile_of("gpt-4o-mini")
+
+    async def ready(self) -> None: ...
+
+    async def complete(self, request: ChatRequest, on_text: OnText | None = None) -> ChatReply:
+        self.asked += 1
+        await checkpoint()
+        return ChatReply(text="hi", input_tokens=self.input_tokens)
+
+    async def aclose(self) -> None: ...
+
+
+async def test_a_reply_that_tells_no_usage_counts_as_its_worst_case() -> None:
+    silent = Told()
+    async with Swarm(model=silent, budget=Budget(tokens=300)) as swarm:
+        run = await swarm.run(each(ask, on_error="keep", concurrency=1), ["q"] * 20)
+    assert silent.asked == 2
+    assert [event.unknown_cost for event in events(run, CallEnded)] == [True, True]
+
+
+async def test_figures_of_no_sense_do_not_hold_up_the_others() -> None:
+    odd = Told(input_tokens=-10)
+    async with Swarm(model=odd, budget=Budget(tokens=300)) as swarm:
+        with anyio.fail_after(5):
+            run = await swarm.run(each(ask, on_error="keep"), ["q"] * 4)
+    assert {one.type for one in run.output if isinstance(one, Failed)} == {"ValueError", "BudgetExceeded"}
+
+
+async def test_nested_partial_results_know_all_that_is_finished(scripted_server: ScriptedServer) -> None:
+    answering(scripted_server)
+    inner = within(ask, Budget(requests=5))
+    run = await outcome(within(each(inner, concurrency=1), Budget(requests=2)), ["1", "2", "3"])
+    assert isinstance(run.output, Partial)
+    assert [path for path in run.output.finished if path.endswith("/ask")] == [
+        "within/within[0]/within/ask",
+        "within/within[1]/within/ask",
+    ] or len(run.output.finished) >= 2
+    assert {event.state for event in events(run, CallEnded)} == {"finished"}
+
+
+async def test_a_budget_that_ends_all_ways_of_a_race_has_run_out(scripted_server: ScriptedServer) -> None:
+    run = await outcome(within(race(ask, ask.with_options(name="other")), Budget(tokens=50)), "x")
+    assert isinstance(run.output, Partial)
+    voted = await outcome(within(vote(ask, of=3), Budget(tokens=50)), "x")
+    assert isinstance(voted.output, Partial)
+    assert not scripted_server.requests
+
+
+async def test_steps_behind_a_bound_do_not_start_when_the_budget_has_run_out(scripted_server: ScriptedServer) -> None:
+    answering(scripted_server)
+    bounded = each(ask).with_options(concurrency=2)
+    run = await outcome(within(bounded, Budget(requests=3)), [f"q{i}" for i in range(20)])
+    assert isinstance(run.output, Partial)
+    assert len(run.trace.not_started()) >= 14
+
+
+async def test_a_slice_of_tokens_counts_against_a_limit_of_either_side(scripted_server: ScriptedServer) -> None:
+    answering(scripted_server)
+    frugal = ask.with_options(reserve=Budget(tokens=200))
+
+    @node
+    async def left(text: str) -> int | None:
+        await current().run(each(frugal, on_error="skip"), [text] * 90)
+        return current().budget.output_tokens
+
+    rest = (await outcome(left.with_options(budget=Budget(output_tokens=400)), "hi")).output
+    assert rest is not None
+    assert rest >= 200
+
+
+def test_within_does_not_replace_a_budget_and_a_swarm_s_has_no_seconds() -> None:
+    with pytest.raises(GraphError, match="it has a budget of its own"):
+        within(ask.with_options(budget=Budget(requests=2)), Budget(requests=100))
+    with pytest.raises(GraphError, match="has no seconds"):
+        Swarm(budget=Budget(seconds=3))
+
+
+async def test_a_pause_that_is_longer_than_the_patience_fails_at_once(scripted_server: ScriptedServer) -> None:
+    scripted_server.script(RateLimit(retry_after_ms=3_600_000))
+
+    @node
+    async def offline(text: str) -> str:
+        return "offline"
+
+    hasty = ask.with_options(fallback=offline, retry=Retry(attempts=2, longest_wait=1))
+    async with Swarm() as swarm:
+        with anyio.fail_after(5):
+            assert (await swarm.run(hasty, "x")).output == "offline"
+            run = await swarm.run(hasty, "y")
+    assert run.output == "offline"
+    assert "the server has asked for a pause" in str(run.trace.step("ask").notes)
+
+
+async def test_money_does_not_depend_on_the_application_s_precision(scripted_server: ScriptedServer) -> None:
+    scripted_server.script(Say("ok", usage=Tokens(input=12345, output=77)))
+    with localcontext() as context:
+        context.prec = 2
+        run = await outcome(ask.with_options(budget=Budget(usd="1")), "hi")
+    assert events(run, CallEnded)[0].usd == "0.00189795"

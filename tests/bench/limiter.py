@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from swarmlet.testing import Request
 
 KNOWN = Allowance(requests=(Window(600),), tokens=(Window(60_000),), concurrency=200)
+BY_THE_SECOND = Allowance(requests=(Window(600), Window(10, 1)), tokens=(Window(60_000),), concurrency=200)
 LEARNED = Allowance(concurrency=200)
 BY_TOKENS = Work(tokens=(50, 250))
 KINDS: dict[str, Callable[[float], Bucket]] = {"bucket": Bucket, "sliding window": Sliding, "fixed window": Fixed}
@@ -59,6 +60,10 @@ def simulate(calls: int) -> None:
     show("bucket that tells nothing", server, Work(), [LEARNED], 600)
     server = Server(Bucket(600), Bucket(60_000), hidden=Bucket(10, 1))
     show("bucket that hides a limit of 10 a second", server, Work(), [KNOWN], 600)
+    server = Server(Bucket(600), Bucket(60_000), headers=False)
+    show("bucket that tells nothing, limits given", server, Work(), [KNOWN], 600)
+    server = Server(Bucket(600), Bucket(60_000), hidden=Bucket(10, 1))
+    show("bucket that hides 10 a second, which is given", server, Work(), [BY_THE_SECOND], 600)
 
 
 async def against_server(calls: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -10,12 +11,12 @@ import anyio
 from swarmlet.agents.counting import count
 from swarmlet.agents.sharing import Sent
 from swarmlet.engine.local import time_left
-from swarmlet.errors import ModelError, ModelUnavailable, ReplyMalformed
+from swarmlet.errors import BudgetExceeded, CircuitOpen, ModelError, NoApiKey
 from swarmlet.models.savings import saved_by_cache
 from swarmlet.models.tokens import check_context
 from swarmlet.policy.account import Need
 from swarmlet.policy.retry import Retry, retried, transient
-from swarmlet.trace.events import CallEnded, CallQueued, CallSaved, CallStarted, TextDelta
+from swarmlet.trace.events import CallEnded, CallQueued, CallSaved, CallStarted, Noted, TextDelta
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from swarmlet.trace.record import Encoder
 
 DEFAULT_RETRY = Retry()
+_TIMED_OUT = 408
 
 
 @dataclass(slots=True)
@@ -51,6 +53,9 @@ class Call:
     """The smallest completion cap that a budget may lower it to; `None`: it may not be lowered."""
     attempt: int = 0
     sent: bool = False
+    queued_at: float | None = None
+    last: BaseException | None = None
+    """What the attempt before has failed with."""
     spending: Reservation | None = None
 
     async def complete(self) -> ChatReply:
@@ -100,7 +105,10 @@ class Call:
         profile = self.model.profile
         counted = await count(self.request, profile)
         check_context(counted, self.request.max_tokens, profile)
-        self.spending = await self._reserve(counted)
+        try:
+            self.spending = await self._reserve(counted)
+        except BudgetExceeded as exceeded:
+            raise exceeded from self.last  # what failed before, and is why there is another attempt
         cap = self.spending.cap if self.spending else self.request.max_tokens
         request = self.request if cap == self.request.max_tokens else replace(self.request, max_tokens=cap)
 
@@ -122,6 +130,7 @@ class Call:
             )
             recorder.emit(event)
 
+        self.queued_at = time.perf_counter()
         try:
             reply = await self.models.complete(
                 self.model,
@@ -131,6 +140,7 @@ class Call:
                 tokens=counted.estimate + cap,
                 run=self.step.run_id,
                 priority=self.step.scope.priority,
+                patience=min((self.step.scope.retry or DEFAULT_RETRY).longest_wait, time_left()),
             )
         except BaseException as error:
             self._close_failed(error)
@@ -156,16 +166,26 @@ class Call:
         return await self.step.state.cashier.reserve(key, account, need, self.model.name, on_wait)
 
     def _settle(self, reply: ChatReply) -> None:
-        if self.spending is not None:
-            self.spending.settle(reply.input_tokens, reply.output_tokens, self._usd(reply))
-            self.spending = None
+        spending, self.spending = self.spending, None
+        if spending is None:
+            return
+        if not _tells_usage(reply):
+            spending.uncertain()  # it was billed, and nobody says how much
+            return
+        try:
+            spending.settle(reply.input_tokens, reply.output_tokens, self._usd(reply))
+        except (
+            BaseException
+        ):  # figures of no sense: the worst case stands, as an open reservation would hold others up for ever
+            spending.uncertain()
+            raise
 
     def _close_failed(self, error: BaseException) -> None:
         """Give back what is certain not to be billed, and keep what may be."""
         spending, self.spending = self.spending, None
         if spending is None:
             return
-        if not self.sent:
+        if not self.sent or isinstance(error, NoApiKey):
             spending.unsent()
         elif isinstance(error, Exception) and not _may_have_cost(error):
             spending.refused()
@@ -207,7 +227,7 @@ class Call:
     def _finished(self, reply: ChatReply) -> None:
         self.sent = False
         recorder = self.step.recorder
-        usd = self._usd(reply)
+        usd = self._usd(reply) if _tells_usage(reply) else None
         recorder.emit(
             CallEnded(
                 at=recorder.now(),
@@ -221,6 +241,7 @@ class Call:
                 output_tokens=reply.output_tokens,
                 usd=_money(usd),
                 saved_usd=_money(saved_by_cache(self.model.profile, reply.service_tier, reply.cached_tokens)),
+                unknown_cost=not _tells_usage(reply),
                 finish_reason=reply.finish_reason,
                 reply=recorder.keep(reply, self.encode_reply),
                 request_id=reply.request_id,
@@ -229,12 +250,24 @@ class Call:
         )
 
     def _failed(self, error: BaseException, wait: float | None) -> None:
+        self.last = error
         if self.sent:
             self._ended("failed", error, wait)
+        else:
+            again = f"; the next attempt comes in {wait:.3g} s" if wait is not None else ""
+            reason = f": {error}" if self.step.recorder.capture else ""
+            self._note(f"attempt {self.attempt} of turn {self.turn} was not sent, {type(error).__name__}{reason}{again}")
+
+    def _note(self, message: str) -> None:
+        recorder = self.step.recorder
+        recorder.emit(Noted(at=recorder.now(), path=self.step.path, message=message))
 
     def _cancelled(self) -> None:
         if self.sent:
             self._ended("cancelled", None, None)
+        elif self.queued_at is not None:
+            waited = time.perf_counter() - self.queued_at
+            self._note(f"stopped after it waited {waited:.3g} s for the rate limit of {self.model.name}")
 
     def _ended(self, state: State, error: BaseException | None, wait: float | None) -> None:
         recorder = self.step.recorder
@@ -260,7 +293,12 @@ def _money(usd: Decimal | None) -> str | None:
 
 def _may_have_cost(error: BaseException) -> bool:
     """Whether a model may have worked before this error came. A refusal is free; after a lost connection nobody knows."""
-    if not isinstance(error, ModelError):
-        return True
-    refused = error.status is not None and 400 <= error.status < 500
-    return isinstance(error, ModelUnavailable | ReplyMalformed) and not refused
+    if isinstance(error, NoApiKey | CircuitOpen):
+        return False
+    status = error.status if isinstance(error, ModelError) else None
+    return status is None or not 400 <= status < 500 or status == _TIMED_OUT
+
+
+def _tells_usage(reply: ChatReply) -> bool:
+    """Whether the server said what the reply has used: some compatible ones do not."""
+    return bool(reply.input_tokens or reply.output_tokens)

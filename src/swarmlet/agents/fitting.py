@@ -7,13 +7,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast, final
 
-from swarmlet.agents.counting import counter_of
+import anyio.to_thread
+
+from swarmlet.agents.counting import count, counter_of
 from swarmlet.engine.context import current
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import Node
 from swarmlet.models.base import Message
-from swarmlet.models.fit import Cut, Fit, Fitted, Room, blocks
+from swarmlet.models.fit import Cut, DropOldest, Fit, Fitted, Room, Truncate, blocks
 
 if TYPE_CHECKING:
     from swarmlet.models.base import ChatRequest
@@ -28,7 +30,7 @@ async def fitted(request: ChatRequest, policies: Sequence[Fit], profile: Profile
     if not policies or profile.context_window is None:
         return request, ()
     counter = await counter_of(profile)
-    counted = counter.count(request)
+    counted = await count(request, profile)
     limit = profile.context_window - request.max_tokens
     if counted.worst <= limit:
         return request, ()
@@ -39,10 +41,17 @@ async def fitted(request: ChatRequest, policies: Sequence[Fit], profile: Profile
     for policy in policies:
         if room.holds(messages):
             break
-        found = policy(messages, room)
-        result = await found if inspect.isawaitable(found) else found
+        result = await _cut(policy, messages, room)
         messages, cuts = result.messages, (*cuts, *result.cuts)
     return replace(request, messages=messages), cuts
+
+
+async def _cut(policy: Fit, messages: tuple[Message, ...], room: Room) -> Fitted:
+    """What the policy makes of the messages. One of ours counts text again and again, so it does that in a thread."""
+    if isinstance(policy, DropOldest | Truncate):
+        return await anyio.to_thread.run_sync(policy, messages, room)
+    found = policy(messages, room)
+    return await found if inspect.isawaitable(found) else found
 
 
 def policies_of(given: Fit | Sequence[Fit] | None) -> tuple[Fit, ...]:

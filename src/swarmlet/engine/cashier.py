@@ -31,10 +31,11 @@ class Reservation:
     waited: float
 
     def settle(self, input_tokens: int, output_tokens: int, usd: Decimal | None) -> None:
-        """The call came back with this usage. Where its price is not known, the worst case stands."""
-        self.service.settle(
-            self.ticket, Amount(1, input_tokens, output_tokens, self.ticket.reserved.usd if usd is None else usd)
-        )
+        """The call came back with this usage. Where its price is not known, the worst case stands, at what that would cost."""
+        if usd is None:
+            price = self.ticket.need.price
+            usd = max(self.ticket.reserved.usd, price.usd(input_tokens, output_tokens) if price else Decimal(0))
+        self.service.settle(self.ticket, Amount(1, input_tokens, output_tokens, usd))
 
     def refused(self) -> None:
         """The call was sent and surely not billed: it counts as a request and gives everything else back."""

@@ -111,20 +111,20 @@ class RunState:
             wait.cancel("the swarm is being drained")
 
     @contextmanager
-    def until_drained(self, *, heeded: bool, harvest: Harvest | None = None) -> Generator[anyio.CancelScope, None, None]:
+    def until_drained(self, *, heeded: bool, harvests: Sequence[Harvest] = ()) -> Generator[anyio.CancelScope, None, None]:
         """Wait for something outside of any step, until the run is drained, if that is to be heeded, or a harvest is over."""
         with anyio.CancelScope() as scope:
             if heeded:
                 self._waits.add(scope)
-            if harvest is not None:
+            for harvest in harvests:
                 harvest.waits.add(scope)
-            if (heeded and self.draining) or (harvest is not None and harvest.over):
+            if (heeded and self.draining) or any(harvest.over for harvest in harvests):
                 scope.cancel("nothing more is started")
             try:
                 yield scope
             finally:
                 self._waits.discard(scope)
-                if harvest is not None:
+                for harvest in harvests:
                     harvest.waits.discard(scope)
 
     @property

@@ -97,6 +97,8 @@ async def drive(
                 driver.record_not_started()
             raise
     if scheduler.failures:
+        if driver.stopped:
+            driver.record_not_started()
         raise together(path, scheduler.failures)
     if scheduler.done:
         return scheduler.output
@@ -116,7 +118,7 @@ class _Driver:
         self._runner = state.runner
         self._now = state.monotonic
         self._drains = not scope.dynamic
-        self._harvest = scope.harvest if scope.guarded else None
+        self._harvests = scope.harvests
         self._spare = False
         self._busy = 0
         self._readers: dict[int, Reader] = {}
@@ -142,8 +144,7 @@ class _Driver:
     @property
     def stopped(self) -> bool:
         """Whether no more steps are to be started, though nothing has failed here."""
-        harvest = self._harvest
-        return (self._drains and self._state.draining) or (harvest is not None and harvest.over)
+        return (self._drains and self._state.draining) or any(harvest.over for harvest in self._harvests)
 
     def record(self) -> None:
         """Put the scheduler's decisions into the record."""
@@ -187,8 +188,9 @@ class _Driver:
         scheduler = self._scheduler
         if scheduler.decisions:
             self.record()
-        if scheduler.failures and self._harvest is not None and ran_out(scheduler.failures, self._harvest.scope):
-            self._harvest.end()  # what runs is paid for, so it may finish
+        ended = next((one for one in self._harvests if ran_out(scheduler.failures, one.scope)), None)
+        if scheduler.failures and ended is not None:
+            ended.end()  # what runs is paid for, so it may finish
         elif scheduler.failures:
             group.cancel_scope.cancel("a step failed")
         elif scheduler.done and self._busy:
@@ -232,7 +234,7 @@ class _Driver:
     async def _run_errand(self, group: TaskGroup, frame: Frame, errand: Callable[[], Awaitable[None]]) -> None:
         """Run an errand to its end; it is stopped when nothing new may be started."""
         try:
-            with self._state.until_drained(heeded=self._drains, harvest=self._harvest):
+            with self._state.until_drained(heeded=self._drains, harvests=self._harvests):
                 await errand()
         except Exception as error:  # noqa: BLE001  # whatever a user's source raises is the failure of what asked for it
             self._scheduler.errand_failed(frame, error)

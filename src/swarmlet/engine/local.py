@@ -61,7 +61,7 @@ class LocalRunner:
         lease = Lease(step.scope.gates)
         await lease.take()
         try:
-            if self.state.draining and not step.scope.dynamic:
+            if step.scope.ended or (self.state.draining and not step.scope.dynamic):
                 recorder = self.state.recorder
                 recorder.emit(StepNotStarted(at=recorder.now(), path=step.path, node=step.node.origin))
                 raise Drained
@@ -90,7 +90,7 @@ class LocalRunner:
         self._note(step.path, *problems)
         recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="finished", output=output))
         if step.scope.harvest is not None:
-            step.scope.harvest.finished[step.path] = value
+            step.scope.harvest.take(step.path, value)
         return Finished(value)
 
     async def _or_fallback(self, step: Step, lease: Lease | None) -> object:

@@ -116,9 +116,20 @@ def _is_below(path: str, other: str) -> bool:
 
 def ran_out(errors: Iterable[Exception], scope: str) -> BudgetExceeded | None:
     """The error of the budget of `scope`, if nothing else has failed."""
-    every = [one for error in errors for one in flat(error)]
+    every = [one for error in errors for one in _reasons(error)]
     own = [one for one in every if isinstance(one, BudgetExceeded) and one.scope == scope]
     return own[0] if own and len(own) == len(every) else None
+
+
+def _reasons(error: Exception) -> Iterator[Exception]:
+    """What an error stands for: the failures in a group, and those that all ways of a race or a cascade have ended with."""
+    for one in flat(error):
+        causes: tuple[Exception, ...] = getattr(one, "_ways", ())
+        if causes:
+            for cause in causes:
+                yield from _reasons(cause)
+        else:
+            yield one
 
 
 _TOLD = 300
@@ -131,6 +142,7 @@ def all_failed(path: str, reason: str, causes: Sequence[Exception]) -> Exception
     told = "; ".join(text if len(text := str(cause)) <= _TOLD else f"{text[:_TOLD]}..." for cause in causes[:_CAUSES])
     more = f"; and {len(causes) - _CAUSES} more" if len(causes) > _CAUSES else ""
     failed = StepFailed(path, f"{reason}: {told}{more}")
+    vars(failed)["_ways"] = tuple(causes)
     failed.__cause__ = causes[0] if len(causes) == 1 else ExceptionGroup(f"what failed in {path!r}", list(causes))
     return failed
 

@@ -99,6 +99,8 @@ def within(
     problems = [f"on_exhausted= is 'partial', 'raise' or a node, not {on_exhausted!r}"] if wrong else []
     if not isinstance(cast("object", budget), Budget):
         problems.append(f"it takes a Budget, such as Budget(usd='0.02'), not {budget!r}")
+    if node.options.budget is not None:
+        problems.append("it has a budget of its own, which this one would replace: put it into a @graph, so that both hold")
     refuse(here, f"within({node.name})", problems)
     bounded = node.with_options(budget=budget)
     if on_exhausted == "raise":

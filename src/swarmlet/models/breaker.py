@@ -63,7 +63,8 @@ class Breakers:
         now = self._clock()
         before = circuit.state(now)
         if isinstance(error, ModelUnavailable | ReplyMalformed):
-            self._last[key] = str(error)
+            status = getattr(error, "status", None)  # not its text: that may quote what another run has sent
+            self._last[key] = f"{type(error).__name__}{f' {status}' if status else ''}"
             circuit.failed(given, now)
         elif error is None or _is_answer(error, given):
             circuit.answered(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
@@ -80,14 +81,18 @@ class Models:
         tokens: int = 0,
         run: str = "",
         priority: int = 0,
+        patience: float = math.inf,
     ) -> ChatReply:
         """One attempt, when it is its turn. `started` is told how many seconds it waited for that, just before it is sent.
 
-        `tokens` is the most that it may use, prompt and reply; runs take turns, and a higher `priority` goes first.
+        `tokens` is the most that it may use, prompt and reply; runs take turns, and a higher `priority` goes first. Where the
+        server has asked for a pause of more than `patience` seconds, `RateLimited` is raised at once.
         """
         await self._prepare(model)
         if self.breakers is not None:
             self.breakers.check(_endpoint(model))
+        if (pause := self._limiter(model).paused()) > patience:
+            raise RateLimited(f"not sent: the server has asked for a pause, of which {pause:.0f} s are left", retry_after=pause)
         queued = time.perf_counter()
         async with self._limiter(model).slot(tokens=tokens, run=run, priority=priority) as slot:
             slot.sent = False

@@ -119,6 +119,10 @@ class Limiter:
         self._changed = False
         self._bells: dict[Ticket, anyio.Event] = {}
 
+    def paused(self) -> float:
+        """Seconds that are left of a pause that the server has asked for; a pause that only the shared store knows is 0."""
+        return self.pace.paused(self._clock())
+
     @asynccontextmanager
     async def slot(
         self, *, tokens: float = 0, run: str = "", priority: int = 0, weight: float = 1.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from swarmlet.policy.amount import Price
+from swarmlet.policy.amount import EXACT, Price
 
 MILLION = Decimal(1_000_000)
 
@@ -22,11 +22,14 @@ class Prices:
     input: Decimal
     cached: Decimal
     output: Decimal
+    cache_write: Decimal | None = None
+    """Of tokens that the provider puts into its cache, where it takes more for them."""
 
     def usd(self, input_tokens: int, cached_tokens: int, output_tokens: int) -> Decimal:
         """The exact price of a call. `input_tokens` includes the cached ones."""
-        fresh = input_tokens - cached_tokens
-        return (fresh * self.input + cached_tokens * self.cached + output_tokens * self.output) / MILLION
+        fresh = EXACT.multiply(input_tokens - cached_tokens, self.input)
+        prompt = EXACT.add(fresh, EXACT.multiply(cached_tokens, self.cached))
+        return EXACT.divide(EXACT.add(prompt, EXACT.multiply(output_tokens, self.output)), MILLION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +67,8 @@ class Profile:
         if not self.prices:
             return None
         tiers = self.prices.values()
-        dearest = max(max(tier.input, tier.cached) for tier in tiers), max(tier.output for tier in tiers)
-        return Price(dearest[0] / MILLION, dearest[1] / MILLION)
+        given = max(max(tier.input, tier.cached, tier.cache_write or 0) for tier in tiers)
+        return Price(EXACT.divide(given, MILLION), EXACT.divide(max(tier.output for tier in tiers), MILLION))
 
     def shutdown_warning(self, today: date) -> str | None:
         """A sentence for users of a model that is gone, or will be within 60 days."""
@@ -75,8 +78,10 @@ class Profile:
         return f"{self.name} shuts down on {self.shutdown.isoformat()}{instead}"
 
 
-def _prices(fresh: str, cached: str, output: str) -> Prices:
-    return Prices(input=Decimal(fresh), cached=Decimal(cached), output=Decimal(output))
+def _prices(fresh: str, cached: str, output: str, write: str | None = None) -> Prices:
+    return Prices(
+        input=Decimal(fresh), cached=Decimal(cached), output=Decimal(output), cache_write=Decimal(write) if write else None
+    )
 
 
 _READ = date(2026, 11, 1)
@@ -103,7 +108,7 @@ _KNOWN = {
         context_window=1_050_000,
         max_output=128_000,
         prices={
-            "default": _prices("0.10", "0.01", "0.50"),
+            "default": _prices("0.10", "0.01", "0.50", "0.125"),
             "flex": _prices("0.05", "0.005", "0.25"),
             "batch": _prices("0.05", "0.005", "0.25"),
         },

@@ -230,7 +230,9 @@ def _stages(account: Account, keeps: tuple[Keep, ...]) -> tuple[tuple[Account, A
     kept = NOTHING
     stages: list[tuple[Account, Amount]] = []
     for stage in account.chain:
-        kept = sum((keep.amount for keep in keeps if keep.account is stage), start=kept)
+        for keep in keeps:
+            if keep.account is stage:
+                kept = keep.amount + kept
         stages.append((stage, kept))
     return tuple(stages)
 

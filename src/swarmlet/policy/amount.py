@@ -63,6 +63,27 @@ class Amount:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Slice(Amount):
+    """What is to be left for who comes later. Tokens of which the side is not known count against the limit of each."""
+
+    total: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Input and output together, which may be less than the two figures: it is not known which side they will be of."""
+        return self.total
+
+    def __add__(self, other: Amount) -> Slice:
+        return Slice(
+            self.requests + other.requests,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            EXACT.add(self.usd, other.usd),
+            self.total + other.tokens,
+        )
+
+
 NOTHING = Amount()
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from swarmlet.errors import GraphError
-from swarmlet.policy.amount import KINDS, Amount, Kind
+from swarmlet.policy.amount import KINDS, Kind, Slice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,10 +44,12 @@ class Budget:
             names = ", ".join(f"{kind}=" for kind in KINDS)
             raise GraphError(f"Budget() limits nothing: set at least one of {names} or seconds=")
 
-    def as_amount(self) -> Amount:
-        """The figures as an amount: what a slice of this size keeps from others. Tokens of either side count as input."""
+    def as_slice(self) -> Slice:
+        """What a slice of this size keeps from others, against each kind of limit: `tokens` may be of either side."""
+        given, made = self.input_tokens or 0, self.output_tokens or 0
+        total = max(self.tokens or 0, given + made)
         usd = self.usd if isinstance(self.usd, Decimal) else Decimal(0)
-        return Amount(self.requests or 0, (self.input_tokens or 0) + (self.tokens or 0), self.output_tokens or 0, usd)
+        return Slice(self.requests or 0, max(given, self.tokens or 0), max(made, self.tokens or 0), usd, total)
 
     @property
     def limits(self) -> Mapping[Kind, int | Decimal]:

@@ -252,7 +252,7 @@ def _never(ticket: Ticket) -> Never | None:
     """Why the ticket could not be granted even if nothing was reserved."""
     least = ticket.need.amount(ticket.need.least)
     for account, kept in ticket.stages:
-        used, needed = account.used, least + kept
+        used, needed = account.used, kept + least
         for kind, limit in account.limits.items():
             if EXACT.add(used.of(kind), needed.of(kind)) > limit:
                 return Never(kind, limit, used.of(kind), needed.of(kind), account.scope)

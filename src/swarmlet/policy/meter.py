@@ -187,6 +187,10 @@ class Meter:
             self._share_at = now
         return self._share
 
+    def paused(self, now: float) -> float:
+        """Seconds that are left of a pause after a refusal."""
+        return max(0.0, self._pause - now)
+
     def _refuse(self, now: float, at: float, pause: float) -> None:
         """Pause. Shrink once for all calls that were under way together: they met the same wall."""
         if at > self._shrunk:

@@ -114,8 +114,18 @@ class Harvest:
         """Path of the node that has the budget."""
         self.finished: dict[str, object] = {}
         self.over: bool = False
+        self.around: Harvest | None = None
+        """The harvest around this one, which wants to know the same."""
+        self.ends_around: bool = False
+        """Whether a budget of the one around that runs out in here ends that one."""
         self.waits: set[Stoppable] = set()
         """What waits for something outside of any step, and is stopped when the harvest is over."""
+
+    def take(self, path: str, value: object) -> None:
+        """A step has finished."""
+        self.finished[path] = value
+        if self.around is not None:
+            self.around.take(path, value)
 
     def end(self) -> None:
         """Let running steps finish, and start no more."""
@@ -173,11 +183,27 @@ class Scope:
 
     def keeping(self, slice_: Budget) -> Scope:
         """The scope of what must leave a slice of the budgets around it."""
-        return self if self.account is None else replace(self, keeps=(*self.keeps, Keep(self.account, slice_.as_amount())))
+        return self if self.account is None else replace(self, keeps=(*self.keeps, Keep(self.account, slice_.as_slice())))
 
     def harvested(self, harvest: Harvest) -> Scope:
         """The scope of what is given back as far as it gets."""
+        harvest.around, harvest.ends_around = self.harvest, self.guarded
         return replace(self, harvest=harvest, guarded=True)
+
+    @property
+    def harvests(self) -> tuple[Harvest, ...]:
+        """Those that a budget which runs out here ends, the nearest first."""
+        found: list[Harvest] = []
+        harvest = self.harvest if self.guarded else None
+        while harvest is not None:
+            found.append(harvest)
+            harvest = harvest.around if harvest.ends_around else None
+        return tuple(found)
+
+    @property
+    def ended(self) -> bool:
+        """Whether a budget has run out around here, so that nothing more is to be started."""
+        return any(harvest.over for harvest in self.harvests)
 
     def handled(self) -> Scope:
         """The scope of what may fail, as whoever runs it goes on then."""

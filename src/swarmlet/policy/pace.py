@@ -246,6 +246,10 @@ class Pace:
         flying = {"requests": self.in_flight - 1.0, "tokens": self._flying - ticket.tokens}
         return tuple(replace(one, spent=spent.get(one.spec.key, 0.0), flying=flying[one.spec.kind]) for one in seen)
 
+    def paused(self, now: float) -> float:
+        """Seconds that are left of a pause after a refusal."""
+        return self._meter.paused(now)
+
     def pause(self, now: float, retry_after: float | None, ticket: Ticket | None) -> float:
         """For how many seconds a meter is to pause. Fewer go at once afterwards."""
         if ticket is None or ticket.granted_at > self._shrunk:

@@ -18,7 +18,7 @@ from tenacity.retry import retry_base
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base, wait_random, wait_random_exponential
 
-from swarmlet.errors import CircuitOpen, GraphError, ModelError
+from swarmlet.errors import BudgetExceeded, CircuitOpen, GraphError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -102,7 +102,7 @@ async def retried(
     try:
         return await attempt(1)
     except Exception as error:
-        if policy.attempts == 1 or (strategy is None and not applies(error)):
+        if policy.attempts == 1 or isinstance(error, BudgetExceeded) or (strategy is None and not applies(error)):
             raise
         first = error
     number = 0
@@ -116,7 +116,7 @@ async def retried(
 
     def tries_again(state: RetryCallState) -> bool:
         error = _error_of(state)
-        if error is None:
+        if error is None or isinstance(error, BudgetExceeded):
             return False
         state.start_time, state.outcome_timestamp = began, clock()  # tenacity did not see the first attempt
         if strategy is not None:

@@ -254,6 +254,8 @@ class Swarm:
 def _check_spending(budget: object, cache: object, breaker: object) -> None:
     if budget is not None and not isinstance(budget, Budget):
         raise GraphError(f"Swarm(budget=) takes a Budget, such as Budget(usd='5'), not {budget!r}")
+    if isinstance(budget, Budget) and budget.seconds is not None:
+        raise GraphError("Swarm(budget=) counts over all runs, and has no seconds: with_options(timeout=) bounds a node's time")
     if cache is not None and (isinstance(cache, type) or not hasattr(cache, "put")):
         raise GraphError(f"Swarm(cache=) takes a cache, such as MemoryCache(), not {cache!r}")
     if breaker is not None and not isinstance(breaker, Breaker):

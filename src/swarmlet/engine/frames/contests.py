@@ -154,6 +154,8 @@ class VoteFrame(_Contest):
         elif self.ballot.hopeless():
             failed = NoQuorum(self.path, self.shape.quorum, self.ballot.counts(), len(self.causes))
             failed.__cause__ = all_failed(self.path, "", self.causes).__cause__ if self.causes else None
+            if not self.ballot.counts():
+                vars(failed)["_ways"] = tuple(self.causes)
             self.fail(failed)
         elif self.started < self.shape.of:
             self._next()

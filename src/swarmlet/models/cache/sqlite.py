@@ -16,11 +16,11 @@ from anyio.lowlevel import RunVar
 from swarmlet.errors import JournalError
 from swarmlet.log import get_logger
 from swarmlet.models.cache.base import read, written
-from swarmlet.models.cache.file import CacheFile, explain, is_busy
 from swarmlet.models.cache.memory import check_bounds
 
 if TYPE_CHECKING:
     from swarmlet.models.base import ChatReply
+    from swarmlet.models.cache.file import CacheFile
 
 T = TypeVar("T")
 
@@ -101,6 +101,8 @@ class SqliteCache:
             try:
                 self._open()
             except Exception as error:
+                from swarmlet.models.cache.file import explain
+
                 self.error = explain(self.path, error)
                 raise self.error from error
             self.error = None
@@ -111,6 +113,8 @@ class SqliteCache:
             self._inherited.append(self._file)
             self._file, self._process = None, os.getpid()
         if self._file is None:
+            from swarmlet.models.cache.file import CacheFile  # SQLite, which Python may have been built without
+
             self._file = CacheFile(self.path, self._max, self._ttl)
         return self._file
 
@@ -125,6 +129,8 @@ class SqliteCache:
                 return None
 
     def _failed(self, error: Exception) -> None:
+        from swarmlet.models.cache.file import explain, is_busy
+
         self.error = explain(self.path, error)
         if is_busy(error):
             self._resting = time.monotonic() + _REST
