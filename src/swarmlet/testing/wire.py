@@ -65,7 +65,10 @@ class Connection:
 
     async def _event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         while (event := self._http.next_event()) is h11.NEED_DATA:
-            self._http.receive_data(await self._receive())
+            data = await self._receive()
+            if not data and self._http.their_state is h11.SEND_BODY:
+                return h11.ConnectionClosed()  # a client that was cancelled in the middle of a request breaks no rule
+            self._http.receive_data(data)
         return event
 
     async def _receive(self) -> bytes:
