@@ -247,7 +247,8 @@ async def test_a_models_own_limits_hold_in_place_of_the_swarms_and_its_concurren
             group.start_soon(call, models, "own")
             group.start_soon(call, models, "other")
         await anyio.wait_all_tasks_blocked()
-        assert (own.inside, other.inside) == (2, 3), "five over all models"
+        assert own.inside <= 2
+        assert own.inside + other.inside == 5, "five over all models"
         own.gate.set()
         other.gate.set()
 

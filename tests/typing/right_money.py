@@ -106,7 +106,7 @@ def is_short(task: Task) -> bool:
 
 
 @node
-def attempt(state: Attempt) -> Again[Attempt] | Done[Code]:
+async def attempt(state: Attempt) -> Again[Attempt] | Done[Code]:
     return Done(state.code)
 
 
