@@ -3,6 +3,7 @@
 events      the closed union of small frozen events; one file to read first
 record      the recorder that a run appends to, and the content-addressed values
 journal     the SQLite store: one writer thread, read-only readers
+refed       how many prompt tokens of a run had been sent before in it
 read        `Trace`: the events of a run as a tree of steps
 result      `Run` and `PartialRun`: what a caller gets back
 views       the rows that terminals print
@@ -30,6 +31,8 @@ from swarmlet.trace.read import CallRecord as CallRecord
 from swarmlet.trace.read import StepRecord as StepRecord
 from swarmlet.trace.read import ToolRecord as ToolRecord
 from swarmlet.trace.read import Trace as Trace
+from swarmlet.trace.refed import Feed as Feed
+from swarmlet.trace.refed import feed_of as feed_of
 from swarmlet.trace.result import PartialRun as PartialRun
 from swarmlet.trace.result import Run as Run
 
@@ -39,6 +42,7 @@ __all__ = [
     "CallStarted",
     "Event",
     "Fault",
+    "Feed",
     "Journal",
     "Noted",
     "PartialRun",
@@ -56,4 +60,5 @@ __all__ = [
     "ToolRecord",
     "ToolStarted",
     "Trace",
+    "feed_of",
 ]

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
+from typing import Literal, TypeAlias, TypeVar, cast
 
 from swarmlet.errors import JournalError
 from swarmlet.trace.events import (
@@ -36,9 +36,6 @@ from swarmlet.trace.events import (
 )
 from swarmlet.trace.record import call_usage
 from swarmlet.usage import Usage
-
-if TYPE_CHECKING:
-    from swarmlet.trace.refed import Feed
 
 K = TypeVar("K")
 StepState: TypeAlias = Literal["running", "finished", "failed", "cancelled", "drained"]
@@ -273,12 +270,6 @@ class Trace:
         pairs = [(started.get((event.path, event.turn, event.attempt), 0), event.input_tokens) for event in ended]
         told = [(estimated, real) for estimated, real in pairs if estimated]
         return Calibration(len(told), sum(estimated for estimated, _ in told), sum(real for _, real in told))
-
-    def refed(self) -> Feed:
-        """Where the prompt tokens came from: fresh, or sent before in this run; and what the provider's cache had of them."""
-        from swarmlet.trace.refed import refed, weigh_by_bytes
-
-        return refed(self.events, weigh_by_bytes(self))
 
     def not_started(self) -> list[str]:
         """The paths of the steps that a drained run did not start."""

@@ -80,6 +80,11 @@ def refed(events: Iterable[Event], weigh: Weigh) -> Feed:
     return Feed.total(call.feed for call in feeds(events, weigh))
 
 
+def feed_of(trace: Trace) -> Feed:
+    """Where the prompt tokens of a run come from: fresh, or sent before in it; and what the provider's cache had of them."""
+    return refed(trace.events, weigh_by_bytes(trace))
+
+
 def feeds(events: Iterable[Event], weigh: Weigh) -> list[CallFeed]:
     """The calls of a run for which the server told the tokens, in the order in which they were sent; it fed on no others."""
     roots: dict[tuple[str, Digest | None], _Seen] = {}
