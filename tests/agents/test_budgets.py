@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal, localcontext
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -32,6 +33,9 @@ from swarmlet import (
 from swarmlet.errors import PriceUnknown, ReplyTruncated
 from swarmlet.models.base import ChatModel, ChatReply, ChatRequest, OnText
 from swarmlet.models.profiles import Profile, profile_of
+from swarmlet.policy.account import Account, Key, Need, Ticket
+from swarmlet.policy.amount import Amount
+from swarmlet.policy.ledger import Decision, Ledger, Outcome
 from swarmlet.testing import Fail, Hang, RateLimit, Say, ScriptedServer, Tokens, call
 from swarmlet.trace.events import CallEnded, CallQueued, CallStarted
 
@@ -458,3 +462,38 @@ async def test_money_does_not_depend_on_the_application_s_precision(scripted_ser
         context.prec = 2
         run = await outcome(ask.with_options(budget=Budget(usd="1")), "hi")
     assert events(run, CallEnded)[0].usd == "0.00189795"
+
+
+class Audited:
+    """A service that stands in the place of the ledger, as a shared store would."""
+
+    def __init__(self, on_decided: Callable[[Ticket, Decision], None]) -> None:
+        self.books = Ledger(on_decided)
+        self.log: list[str] = []
+        audits.append(self.log)
+
+    def reserve(self, key: Key, account: Account, need: Need) -> Outcome:
+        self.log.append("reserve")
+        return self.books.reserve(key, account, need)
+
+    def settle(self, ticket: Ticket, actual: Amount) -> None:
+        self.log.append("settle")
+        self.books.settle(ticket, actual)
+
+    def release(self, ticket: Ticket, billed: Literal["no", "maybe"]) -> None:
+        self.log.append("release")
+        self.books.release(ticket, billed)
+
+    def cancel(self, ticket: Ticket) -> None:
+        self.log.append("cancel")
+        self.books.cancel(ticket)
+
+
+audits: list[list[str]] = []
+
+
+async def test_the_books_may_be_kept_by_another_service(scripted_server: ScriptedServer) -> None:
+    answering(scripted_server)
+    async with Swarm(budget=Budget(requests=5), ledger=Audited) as swarm:
+        await swarm.run(each(ask), ["a", "b"])
+    assert sorted(audits.pop()) == ["reserve", "reserve", "settle", "settle"]

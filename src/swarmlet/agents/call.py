@@ -13,7 +13,6 @@ from swarmlet.agents.sharing import Sent
 from swarmlet.engine.local import time_left
 from swarmlet.errors import BudgetExceeded, CircuitOpen, ModelError, NoApiKey
 from swarmlet.models.savings import saved_by_cache
-from swarmlet.models.tokens import check_context
 from swarmlet.policy.account import Need
 from swarmlet.policy.retry import Retry, retried, transient
 from swarmlet.trace.events import CallEnded, CallQueued, CallSaved, CallStarted, Noted, TextDelta
@@ -103,6 +102,8 @@ class Call:
     async def _pay(self) -> Sent:
         """Make the call: reserve what it may cost, send it when it is its turn, and settle."""
         profile = self.model.profile
+        from swarmlet.models.tokens import check_context  # with the tokenizer: not before the first call
+
         counted = await count(self.request, profile)
         check_context(counted, self.request.max_tokens, profile)
         try:

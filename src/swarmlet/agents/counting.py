@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from swarmlet.models.tokens import counter_for
-
 if TYPE_CHECKING:
     from swarmlet.models.base import ChatRequest
     from swarmlet.models.profiles import Profile
@@ -23,6 +21,8 @@ async def counter_of(profile: Profile) -> Counter:
     kind = profile.name, profile.tokenizer
     counter = _counters.get(kind)
     if counter is None:
+        from swarmlet.models.tokens import counter_for  # the first call needs it, and no import of swarmlet
+
         counter = _counters[kind] = await anyio.to_thread.run_sync(counter_for, profile)
     return counter
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeAlias, final
 
 import anyio
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from swarmlet.policy.account import Account, Key, Need, Ticket
     from swarmlet.policy.ledger import BudgetService, Decision
+
+
+LedgerFactory: TypeAlias = "Callable[[Callable[[Ticket, Decision], None]], BudgetService]"
+"""Makes the service that keeps the books; it tells the function that it is given what becomes of tickets that waited."""
 
 
 @final
@@ -54,8 +58,8 @@ class Reservation:
 class Cashier:
     """Reserves what model calls may spend, in all budgets around them at once. One for all runs of a swarm."""
 
-    def __init__(self) -> None:
-        self._ledger: BudgetService = Ledger(self._decided)
+    def __init__(self, ledger: LedgerFactory | None = None) -> None:
+        self._ledger: BudgetService = (ledger or Ledger)(self._decided)
         self._waiting: dict[Ticket, _Wait] = {}
 
     async def reserve(self, key: Key, account: Account, need: Need, model: str, on_wait: Callable[[str], None]) -> Reservation:

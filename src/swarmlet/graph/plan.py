@@ -13,13 +13,13 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, ClassVar, final
 
 from swarmlet.graph.expr import Expr, Slot, evaluate, slots
-from swarmlet.graph.outline import Outline
 from swarmlet.graph.shape import Composite, Part
 from swarmlet.policy.options import Options
 
 if TYPE_CHECKING:
     from swarmlet.graph.bound import Bound
     from swarmlet.graph.draw import Canvas, Ends
+    from swarmlet.graph.outline import Outline
     from swarmlet.graph.shape import AnyNode
 
 
@@ -78,6 +78,8 @@ class Plan:
     @cached_property
     def outline(self) -> Outline:
         """All that may run, also inside the steps, row by row."""
+        from swarmlet.graph.outline import Outline  # only for who asks
+
         return Outline(self.of or _Graph(self.name, GraphShape(self)))
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
 import anyio
 
 from swarmlet.agents.sharing import Replies
-from swarmlet.engine.cashier import Cashier
+from swarmlet.engine.cashier import Cashier, LedgerFactory
 from swarmlet.engine.context import current_or_none
 from swarmlet.engine.driver import stopper
 from swarmlet.errors import GraphError, JournalError, RunStopped, SwarmletError
@@ -56,11 +56,12 @@ class Swarm:
     `model` is used where no agent and no option names another: a name, or a model object such as `OpenAIModel(...)`.
     `models` are further ones that options can name. `limits` hold for all runs together; `limit_store` (`RedisLimits(...)` or
     `PostgresLimits(...)`, closed with the swarm) shares them with other processes. `budget` is what all runs together may
-    spend. `cache` keeps replies for nodes that say `with_options(cache=True)`. `breaker` stops calls for a while to an
-    endpoint that is down. `journal` is the path of a SQLite file that
-    keeps every run; without it a run's trace lives in memory. `resources` are what `current().get(type)` gives inside a step:
-    by type, either a value or a function that opens one as an async context manager, closed in reverse order at the end.
-    `capture=False` keeps prompts, inputs, outputs and error texts out of every trace.
+    spend; `ledger` makes the service that keeps the books of budgets, where that is not to be this process
+    (`policy.ledger.BudgetService` says what it must do). `cache` keeps replies for nodes that say `with_options(cache=True)`.
+    `breaker` stops calls for a while to an endpoint that is down. `journal` is the path of a SQLite file that keeps every run;
+    without it a run's trace lives in memory. `resources` are what `current().get(type)` gives inside a step: by type, either a
+    value or a function that opens one as an async context manager, closed in reverse order at the end. `capture=False` keeps
+    prompts, inputs, outputs and error texts out of every trace.
 
     Clients are opened when a call first needs them, and closed with the swarm. Runs that are still going on in other tasks
     are stopped then.
@@ -75,6 +76,7 @@ class Swarm:
         limits: Limits | None = None,
         limit_store: Stores | None = None,
         budget: Budget | None = None,
+        ledger: LedgerFactory | None = None,
         cache: ReplyCache | None = None,
         breaker: Breaker | None = None,
         resources: Mapping[Kind, object] | None = None,
@@ -87,7 +89,7 @@ class Swarm:
         self._journal_path = Path(journal) if journal is not None else None
         self._limits = limits or Limits()
         self._limit_store = limit_store
-        self._cashier = Cashier()
+        self._cashier = Cashier(ledger)
         self._cache = cache
         self._breaker = breaker
         self._account = Account("the swarm", budget) if budget is not None else None
