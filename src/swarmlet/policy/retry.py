@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from tenacity import AsyncRetrying, retry_if_not_result, retry_if_result
@@ -123,27 +124,30 @@ async def retried(
             return strategy(state)
         return number == 1 or applies(error)  # of the first one it is known
 
-    def room(state: RetryCallState) -> float:
-        return min(policy.room(state.seconds_since_start or 0.0), remaining())
-
-    def gives_up(state: RetryCallState) -> bool:
-        over = number >= policy.attempts or state.upcoming_sleep > room(state)
-        return over or (policy.stop is not None and policy.stop(state)) or not may_repeat()
-
     def announce(state: RetryCallState) -> None:
         error = _error_of(state)
         if error is not None:
             on_retry(number, error, state.upcoming_sleep)
 
+    room = partial(_room, policy, remaining)
     retrying = AsyncRetrying(
         sleep=sleep,
-        stop=gives_up,
+        stop=lambda state: number >= policy.attempts or _gives_up(policy, state, room(state)) or not may_repeat(),
         wait=_HintedWait(policy.wait, room),
         retry=tries_again,
         before_sleep=announce,
         reraise=True,
     )
     return await retrying(again)
+
+
+def _room(policy: Retry, remaining: Callable[[], float], state: RetryCallState) -> float:
+    """The longest wait that may be begun now, in seconds."""
+    return min(policy.room(state.seconds_since_start or 0.0), remaining())
+
+
+def _gives_up(policy: Retry, state: RetryCallState, room: float) -> bool:
+    return state.upcoming_sleep > room or (policy.stop is not None and policy.stop(state))
 
 
 class _HintedWait(wait_base):
