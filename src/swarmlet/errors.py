@@ -93,6 +93,8 @@ class RunError(SwarmletError):
     """
 
     run: PartialRun | None = None
+    ways: tuple[Exception, ...] = ()
+    """What each way that was tried has failed with, where a race, a cascade or a vote had several."""
 
     def __init__(self, path: str, *details: object) -> None:
         self.path = path

@@ -124,7 +124,7 @@ def ran_out(errors: Iterable[Exception], scope: str) -> BudgetExceeded | None:
 def _reasons(error: Exception) -> Iterator[Exception]:
     """What an error stands for: the failures in a group, and those that all ways of a race or a cascade have ended with."""
     for one in flat(error):
-        causes: tuple[Exception, ...] = getattr(one, "_ways", ())
+        causes: tuple[Exception, ...] = one.ways if isinstance(one, RunError) else ()
         if causes:
             for cause in causes:
                 yield from _reasons(cause)
@@ -137,12 +137,12 @@ _TOLD = 300
 _CAUSES = 5
 
 
-def all_failed(path: str, reason: str, causes: Sequence[Exception]) -> Exception:
+def all_failed(path: str, reason: str, causes: Sequence[Exception]) -> StepFailed:
     """One error for a node all of whose ways to succeed have failed; its cause is theirs, or the group of theirs."""
     told = "; ".join(text if len(text := str(cause)) <= _TOLD else f"{text[:_TOLD]}..." for cause in causes[:_CAUSES])
     more = f"; and {len(causes) - _CAUSES} more" if len(causes) > _CAUSES else ""
     failed = StepFailed(path, f"{reason}: {told}{more}")
-    vars(failed)["_ways"] = tuple(causes)
+    failed.ways = tuple(causes)
     failed.__cause__ = causes[0] if len(causes) == 1 else ExceptionGroup(f"what failed in {path!r}", list(causes))
     return failed
 

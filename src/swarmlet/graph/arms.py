@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar, Union, cast, fi
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
-from swarmlet.graph.node import Node, is_count
+from swarmlet.graph.node import Node
 from swarmlet.graph.signature import in_common, misfits, stricter
 from swarmlet.graph.types import fits, show
+from swarmlet.policy.checks import is_count
 
 if TYPE_CHECKING:
     from swarmlet.graph.shape import AnyNode

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar, Concatenate, ParamSpec, TypeVar, fin
 from swarmlet.graph.arms import Judge, count_problems, judge_of, refuse
 from swarmlet.graph.effects import replayed
 from swarmlet.graph.lift import as_node
-from swarmlet.graph.node import Node, is_number
+from swarmlet.graph.node import Node
 from swarmlet.graph.shape import Composite, Part
 from swarmlet.graph.source import user_line
+from swarmlet.policy.checks import is_number
 
 if TYPE_CHECKING:
     from swarmlet.graph.arms import Alike

@@ -24,9 +24,10 @@ from pydantic import ConfigDict, Field
 
 from swarmlet.graph.arms import count_problems, refuse
 from swarmlet.graph.lift import as_node
-from swarmlet.graph.node import Node, is_count
+from swarmlet.graph.node import Node
 from swarmlet.graph.shape import Composite, Part
 from swarmlet.graph.source import user_line
+from swarmlet.policy.checks import is_count
 
 if TYPE_CHECKING:
     from swarmlet.graph.draw import Canvas, Ends

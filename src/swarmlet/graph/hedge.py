@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar, final
 from swarmlet.graph.arms import count_problems, refuse
 from swarmlet.graph.effects import replayed
 from swarmlet.graph.lift import as_node
-from swarmlet.graph.node import Node, is_number
+from swarmlet.graph.node import Node
 from swarmlet.graph.shape import Composite, Part
 from swarmlet.graph.source import user_line
+from swarmlet.policy.checks import is_number
 
 if TYPE_CHECKING:
     from swarmlet.graph.draw import Canvas, Ends

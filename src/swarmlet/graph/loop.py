@@ -11,11 +11,12 @@ from typing_extensions import ParamSpec, TypeVar
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
-from swarmlet.graph.node import Node, is_count
+from swarmlet.graph.node import Node
 from swarmlet.graph.shape import Composite, Part
 from swarmlet.graph.signature import Signature, in_common, misfits
 from swarmlet.graph.source import user_line
 from swarmlet.graph.types import fits, show
+from swarmlet.policy.checks import is_count
 
 # With these defaults ty flags a body that goes on with another state than it takes; without them it takes it for `Any`.
 if TYPE_CHECKING:

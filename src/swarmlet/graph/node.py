@@ -207,13 +207,3 @@ def check_call(doing: str, node: object, args: Sequence[object], kwargs: Mapping
         plain.signature.bind(tuple(args), kwargs)
     except TypeError as error:
         raise GraphError(f"{doing}({plain.name}): {error}; it is {plain!r}") from None
-
-
-def is_count(number: object) -> bool:
-    """Whether `number` is a whole number of at least 1, which `True` and `2.0` are not."""
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
-
-
-def is_number(number: object) -> bool:
-    """Whether `number` is an `int` or a `float`, which `True` is not."""
-    return isinstance(number, int | float) and not isinstance(number, bool)

@@ -6,11 +6,11 @@ through and not all that wait, and a call decides nothing by its end if the circ
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast, final
+from typing import Literal, TypeAlias, final
 
 from swarmlet.errors import GraphError
+from swarmlet.policy.checks import is_count, is_duration
 
 State: TypeAlias = Literal["closed", "open", "half-open"]
 
@@ -29,12 +29,10 @@ class Breaker:
     seconds: float = 30
 
     def __post_init__(self) -> None:
-        failures, seconds = cast("object", self.failures), cast("object", self.seconds)
-        if not isinstance(failures, int) or isinstance(failures, bool) or failures < 1:
-            raise GraphError(f"Breaker(failures=) must be a whole number of at least 1, not {failures!r}")
-        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-        if not number or not 0 < self.seconds < math.inf:
-            raise GraphError(f"Breaker(seconds=) is in seconds and must be above 0, not {seconds!r}")
+        if not is_count(self.failures):
+            raise GraphError(f"Breaker(failures=) must be a whole number of at least 1, not {self.failures!r}")
+        if not is_duration(self.seconds):
+            raise GraphError(f"Breaker(seconds=) is in seconds and must be above 0, not {self.seconds!r}")
 
 
 @final

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from swarmlet.errors import GraphError
 from swarmlet.policy.amount import KINDS, Kind, Slice
+from swarmlet.policy.checks import is_count, is_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,14 +63,12 @@ class Budget:
 
 
 def _check_count(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+    if value is not None and not is_count(value):
         raise GraphError(f"Budget({name}=) is a whole number of at least 1, not {value!r}; leave it out for no limit")
 
 
 def _check_seconds(value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+    if value is not None and not is_duration(value):
         raise GraphError(f"Budget(seconds=) is a finite number above 0, not {value!r}; leave it out for no limit")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from swarmlet.errors import GraphError
+from swarmlet.policy.checks import is_count
 from swarmlet.policy.pace import Allowance
 from swarmlet.policy.window import Window
 
@@ -39,7 +40,7 @@ class Limits:
             value: object = getattr(self, name)
             if value is None and name.endswith("_per_minute"):
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not is_count(value):
                 raise GraphError(f"Limits({name}=) must be a whole number of at least 1, not {value!r}")
         for name in ("requests", "tokens"):
             given: object = getattr(self, name)

@@ -7,16 +7,16 @@ nodes around it. `fallback` stands in for the one node that set it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from swarmlet.errors import GraphError
 from swarmlet.policy.account import Keep
 from swarmlet.policy.budget import Budget
+from swarmlet.policy.checks import is_count, is_duration
 from swarmlet.policy.retry import Retry
 
 if TYPE_CHECKING:
@@ -238,8 +238,7 @@ def _retry(value: object) -> str:
 
 
 def _seconds(value: object) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return "" if number and 0 < cast("float", value) < math.inf else "is in seconds and must be above 0"
+    return "" if is_duration(value) else "is in seconds and must be above 0"
 
 
 def _deadline(value: object) -> str:
@@ -248,8 +247,7 @@ def _deadline(value: object) -> str:
 
 
 def _concurrency(value: object) -> str:
-    count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    return "" if count else "must be a whole number of at least 1"
+    return "" if is_count(value) else "must be a whole number of at least 1"
 
 
 def _reserve(value: object) -> str:

@@ -7,7 +7,6 @@ concurrent tasks share loses their errors.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +19,7 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base, wait_random, wait_random_exponential
 
 from swarmlet.errors import BudgetExceeded, CircuitOpen, GraphError, ModelError
+from swarmlet.policy.checks import is_count, is_duration, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -173,15 +173,15 @@ def _error_of(state: RetryCallState) -> BaseException | None:
 
 def _problems(policy: Retry) -> Iterator[str]:
     """What is wrong with a policy, each from the name of the argument on."""
-    attempts, stop = cast("object", policy.attempts), cast("object", policy.stop)
-    if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
-        yield f"attempts=) counts the first attempt and must be at least 1, not {attempts!r}"
+    stop = cast("object", policy.stop)
+    if not is_count(policy.attempts):
+        yield f"attempts=) counts the first attempt and must be at least 1, not {policy.attempts!r}"
     wait: object = policy.wait
     if not callable(wait):
         yield f"wait=) is one of tenacity's wait objects, such as wait_fixed(1), not {wait!r}"
-    if not _is_number(policy.longest_wait) or not policy.longest_wait >= 0:
+    if not is_number(policy.longest_wait) or not policy.longest_wait >= 0:
         yield f"longest_wait=) is in seconds and must be at least 0, not {policy.longest_wait!r}"
-    if policy.seconds is not None and (not _is_number(policy.seconds) or not 0 < policy.seconds < math.inf):
+    if policy.seconds is not None and not is_duration(policy.seconds):
         yield f"seconds=) is in seconds and must be above 0, not {policy.seconds!r}"
     if stop is not None and not isinstance(stop, stop_base):
         yield f"stop=) is one of tenacity's stop objects, such as stop_after_delay(30), not {stop!r}"
@@ -213,7 +213,3 @@ def _is_exception(kind: object) -> bool:
 
 def _is_predicate(on: object) -> bool:
     return callable(on) and not isinstance(on, type)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

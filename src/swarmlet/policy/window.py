@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import final
 
 from swarmlet.errors import GraphError
+from swarmlet.policy.checks import is_number
 
 SLICES = 64
 HELD = SLICES + 2
@@ -35,11 +36,6 @@ SHORTEST = 1e-6
 """A shorter wait is none: rounding must not send anyone back for another try."""
 _QUOTA = 600.0
 """A window longer than this many seconds is taken for a quota, which may be used up at any pace."""
-
-
-def is_number(value: object) -> bool:
-    """Whether `value` is an `int` or a `float`, which `True` is not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ its driver then cancels whatever still runs.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from typing_extensions import override
 
@@ -29,6 +29,8 @@ class _Contest(Frame):
     """What contests share: runners that fail alone, and the causes of their failures."""
 
     __slots__ = ("causes",)
+    samples: ClassVar[bool] = True
+    """Whether the runners are independent executions of the same, which must not share replies or act."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
@@ -39,7 +41,7 @@ class _Contest(Frame):
         return True
 
     def _run(self, node: AnyNode, path: str, key: int) -> None:
-        scope = self.scope.handled() if isinstance(self, RaceFrame) else self.scope.sampled()
+        scope = self.scope.sampled() if self.samples else self.scope.handled()
         self.scheduler.launch(node, self.args, self.kwargs, path, scope, self, key, apart=True)
 
     def _win(self, by: str, chosen: str, value: object, reason: str) -> None:
@@ -51,6 +53,7 @@ class _Contest(Frame):
 class RaceFrame(_Contest):
     """All runners at once; the first success wins."""
 
+    samples: ClassVar[bool] = False
     __slots__ = ("shape",)
 
     def __init__(self, shape: RaceShape, place: Place) -> None:
@@ -155,7 +158,7 @@ class VoteFrame(_Contest):
             failed = NoQuorum(self.path, self.shape.quorum, self.ballot.counts(), len(self.causes))
             failed.__cause__ = all_failed(self.path, "", self.causes).__cause__ if self.causes else None
             if not self.ballot.counts():
-                vars(failed)["_ways"] = tuple(self.causes)
+                failed.ways = tuple(self.causes)
             self.fail(failed)
         elif self.started < self.shape.of:
             self._next()
