@@ -11,6 +11,7 @@
     │   ├── NoQuorum               the samples of a vote do not agree
     │   ├── BudgetExceeded         a budget does not allow another call
     │   ├── DeadlineExceeded       a `timeout=`, a `deadline=` or what a `reserve=` leaves of one ran out
+    │   ├── Suspended              the run waits for a person's answer; it goes on by `resume`
     │   └── RunStopped             the swarm was closed or drained while the run went on
     ├── ModelError             why a model call failed; found as the cause of a StepFailed
     │   ├── NoApiKey               no key and no other endpoint was given
@@ -26,10 +27,15 @@
     │   ├── OutputInvalid          the reply does not fit the output type, also after being sent back
     │   ├── ReplyMalformed         the server's answer is not a chat completion
     │   ├── PriceUnknown           a budget in USD cannot judge a model without prices
+    │   ├── NotRecorded            a replay was asked for a call that its recording does not have
     │   └── TurnsExhausted         the agent still wanted tools after its last turn
     ├── AwaitedCancelled       a task or future that a step waited for was cancelled, and not the step
     ├── ToolError              a tool failed and the agent was told to raise
+    ├── Unanswered             a person was asked, and no answer that fits came
     └── JournalError           a journal cannot be opened, read or written
+        ├── GraphChanged           a run cannot be resumed: its node is not what it was
+        ├── NotResumable           a run cannot be resumed: the record lacks what it takes
+        └── RunTaken               another process goes on with the run, so this one has to leave it
 
 Build errors and run errors are different branches: the first are bugs in the caller's graph, found before any
 model call; the second are events of one run.
@@ -241,6 +247,21 @@ class RunStopped(RunError):
         return f"run of {self.path!r} was stopped, because its swarm was {self.why}"
 
 
+class Suspended(RunError):
+    """The run waits for a person and has no process any more; `questions` are the paths that wait, in the journal's inbox.
+
+    Answer them with `swarm.answer(run_id, path, value)` or `swarmlet answer`, then `swarm.resume(run_id, node)`.
+    """
+
+    def __init__(self, path: str, questions: Sequence[str]) -> None:
+        self.questions: tuple[str, ...] = tuple(questions)
+        super().__init__(path, questions)
+
+    def __str__(self) -> str:
+        waits = ", ".join(map(repr, self.questions[:5])) + (", ..." if len(self.questions) > 5 else "")
+        return f"run of {self.path!r} waits for an answer to {waits}: swarm.answer(run_id, path, value), then swarm.resume"
+
+
 # Models and tools
 
 
@@ -336,6 +357,10 @@ class TurnsExhausted(ModelError):
     """The agent still called tools in the last turn that `max_turns=` allows."""
 
 
+class NotRecorded(ModelError):
+    """A replay was asked for a call that its recording does not have. The message shows the nearest recorded one."""
+
+
 class AwaitedCancelled(SwarmletError):
     """Something that a step waited for was cancelled by its owner, and not the step itself."""
 
@@ -349,3 +374,29 @@ class ToolError(SwarmletError):
 
 class JournalError(SwarmletError):
     """A journal cannot be opened, read or written."""
+
+
+class Unanswered(SwarmletError):
+    """A person was asked, and nobody is there who could answer, no answer came in time, or it does not fit the question."""
+
+
+class GraphChanged(JournalError):
+    """The node of a run that is to be resumed is not what it was; `changes` lists what differs, a line each."""
+
+    def __init__(self, run: str, changes: Sequence[str]) -> None:
+        self.run = run
+        self.changes: tuple[str, ...] = tuple(changes)
+        super().__init__(run, changes)
+
+    def __str__(self) -> str:
+        remedy = "resume it with that one, or with changed='match', which reuses the steps whose paths and inputs are the same"
+        told = (f"  {change}" for change in self.changes)
+        return "\n".join([f"run {self.run!r} was made by another graph: {remedy}. What has changed:", *told])
+
+
+class NotResumable(JournalError):
+    """A run cannot be resumed, because the record lacks what that takes."""
+
+
+class RunTaken(JournalError):
+    """Another process goes on with the run: this one was taken for dead, and must leave it."""

@@ -20,8 +20,10 @@ RunId = NewType("RunId", str)
 Digest = NewType("Digest", str)
 """Names a recorded value by its content (BLAKE2b, 128 bits, hex)."""
 
-State: TypeAlias = Literal["finished", "failed", "cancelled", "drained"]
-"""How something ended. `drained`: its swarm let running steps finish and started no more, so it was left unfinished."""
+State: TypeAlias = Literal["finished", "failed", "cancelled", "drained", "suspended", "lost"]
+"""How something ended. `drained`: its swarm let running steps finish and started no more, so it was left unfinished.
+`suspended`: it waits for a person's answer, with no process. `lost`: its process was killed while it went on, which the
+process that resumed the run has noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,33 @@ class RunStarted:
     """The arguments by parameter."""
     version: str = ""
     """Version of swarmlet that wrote the run."""
+    plan: Digest | None = None
+    """The node as it was when the run began, by which a resume finds what has changed since."""
+    forked_from: RunId | None = None
+    """The run whose finished steps this one reuses."""
     kind: Literal["run_started"] = "run_started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """A process goes on with a run that another one has left: it was killed, failed, drained or waited for an answer."""
+
+    at: float
+    """When."""
+    number: int
+    """How often the run was resumed, this time included."""
+    version: str = ""
+    """Version of swarmlet that goes on."""
+    plan: Digest | None = None
+    """The node as it is now."""
+    kind: Literal["run_resumed"] = "run_resumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
-    """A run ended. A run without this event is still going on, or its process was killed."""
+    """A run ended, or came to a halt from which it can be resumed: in every state but `finished`.
+
+    A run without this event is still going on, or its process was killed."""
 
     at: float
     """When."""
@@ -65,6 +88,8 @@ class RunEnded:
     """The run's result."""
     error: Fault | None = None
     """Why it failed."""
+    failed: tuple[str, ...] = ()
+    """Paths of the steps over which it failed: a resume tries these again."""
     kind: Literal["run_ended"] = "run_ended"
 
 
@@ -82,6 +107,8 @@ class StepStarted:
     """The arguments by parameter."""
     waited: float = 0.0
     """Seconds between the moment at which its inputs were ready and this start."""
+    reused: RunId | None = None
+    """The run from which its outcome was taken: then it was not executed in this one."""
     kind: Literal["step_started"] = "step_started"
 
 
@@ -97,6 +124,8 @@ class StepEnded:
     """How it ended."""
     output: Digest | None = None
     """What it returned."""
+    type: str = ""
+    """The class of what it returned, `module:qualified.name`, where it is not the declared one."""
     error: Fault | None = None
     """Why it failed."""
     kind: Literal["step_ended"] = "step_ended"
@@ -221,6 +250,10 @@ class CallStarted:
     """Tokens of the prompt as they were counted before; `CallEnded.input_tokens` is what the server counted."""
     max_tokens: int = 0
     """The completion cap, which a budget may have lowered."""
+    input_at_most: int = 0
+    """The most tokens that the prompt can have."""
+    usd_at_most: str | None = None
+    """The most that it can cost, as a decimal number; `None` where the model's price is not known."""
     kind: Literal["call_started"] = "call_started"
 
 
@@ -312,6 +345,8 @@ class ToolStarted:
     """Name of the tool."""
     arguments: Digest | None = None
     """The arguments as the model wrote them."""
+    effects: bool = False
+    """Whether it acts on the world, so that nothing may run it again of its own accord."""
     kind: Literal["tool_started"] = "tool_started"
 
 
@@ -336,6 +371,45 @@ class ToolEnded:
     error: Fault | None = None
     """Why it failed."""
     kind: Literal["tool_ended"] = "tool_ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question for a person."""
+
+    at: float
+    """When."""
+    path: str
+    """The step that asks, or the tool's place below its agent's."""
+    about: Literal["answer", "approval", "lost"]
+    """`answer`: what a node asks. `approval`: whether a tool may run. `lost`: what to do about a tool with effects that was
+    running when its process was killed."""
+    question: Digest | None = None
+    """The text of the question."""
+    answers: Digest | None = None
+    """JSON Schema of the answers that it takes."""
+    tool: str = ""
+    """Name of the tool."""
+    arguments: Digest | None = None
+    """The tool's arguments as the model wrote them."""
+    until: float | None = None
+    """When the question times out."""
+    kind: Literal["asked"] = "asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """An answer to a question."""
+
+    at: float
+    """When."""
+    path: str
+    """Who had asked."""
+    answer: Digest | None = None
+    """The answer, as JSON."""
+    by: str = ""
+    """Who answered, if they have said; `timeout` for the default that stands in for an answer."""
+    kind: Literal["answered"] = "answered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,6 +444,7 @@ class TextDelta:
 
 Event: TypeAlias = Annotated[
     RunStarted
+    | RunResumed
     | StepStarted
     | StepRetried
     | StepNotStarted
@@ -381,6 +456,8 @@ Event: TypeAlias = Annotated[
     | CallSaved
     | ToolStarted
     | ToolEnded
+    | Asked
+    | Answered
     | Noted
     | StepEnded
     | RunEnded

@@ -15,6 +15,8 @@ from typing import Literal, TypeAlias, TypeVar, cast
 
 from swarmlet.errors import JournalError
 from swarmlet.trace.events import (
+    Answered,
+    Asked,
     CallEnded,
     CallFitted,
     CallQueued,
@@ -26,11 +28,13 @@ from swarmlet.trace.events import (
     Noted,
     RunEnded,
     RunId,
+    RunResumed,
     RunStarted,
     StepEnded,
     StepNotStarted,
     StepRetried,
     StepStarted,
+    TextDelta,
     ToolEnded,
     ToolStarted,
 )
@@ -38,7 +42,8 @@ from swarmlet.trace.record import call_usage
 from swarmlet.usage import Usage
 
 K = TypeVar("K")
-StepState: TypeAlias = Literal["running", "finished", "failed", "cancelled", "drained"]
+_OfStep: TypeAlias = StepRetried | Noted | Decided | StepNotStarted | CallSaved | CallFitted | CallQueued | Asked | Answered
+StepState: TypeAlias = Literal["running", "finished", "failed", "cancelled", "drained", "suspended", "lost"]
 
 
 @dataclass(slots=True)
@@ -96,13 +101,17 @@ class StepRecord:
     notes: list[Noted] = field(default_factory=list[Noted])
     decisions: list[Decided] = field(default_factory=list[Decided])
     earlier: list[tuple[StepStarted, StepEnded | None]] = field(default_factory=list["tuple[StepStarted, StepEnded | None]"])
-    """How it went in earlier attempts of a step above it: steps have the same path in each."""
+    """How it went in earlier attempts of a step above it, or in a process that was killed: steps have the same path in each."""
     saved: list[CallSaved] = field(default_factory=list[CallSaved])
     """Calls that were not made, as their reply was there."""
     fitted: list[CallFitted] = field(default_factory=list[CallFitted])
     """What was cut of its conversation, so that it fits the model's window."""
     queued: list[CallQueued] = field(default_factory=list[CallQueued])
     """Calls that waited for a budget."""
+    asked: list[Asked] = field(default_factory=list[Asked])
+    """What people were asked."""
+    answered: list[Answered] = field(default_factory=list[Answered])
+    """What they said."""
     left_out: StepNotStarted | None = None
     """Set if it was not started, because the swarm was being drained."""
     children: list[StepRecord] = field(default_factory=list["StepRecord"])
@@ -113,7 +122,7 @@ class StepRecord:
             self.earlier.append((self.started, self.ended))
         self.started, self.ended = event, None
 
-    def add(self, event: StepRetried | Noted | Decided | StepNotStarted | CallSaved | CallFitted | CallQueued) -> None:
+    def add(self, event: _OfStep) -> None:
         """Take an event that is neither its beginning nor its end."""
         match event:
             case StepRetried():
@@ -130,6 +139,10 @@ class StepRecord:
                 self.fitted.append(event)
             case CallQueued():
                 self.queued.append(event)
+            case Asked():
+                self.asked.append(event)
+            case Answered():
+                self.answered.append(event)
 
     @property
     def name(self) -> str:
@@ -146,7 +159,7 @@ class StepRecord:
         if self.left_out:
             return "drained"
         states = {child.state for child in self.children}
-        order: tuple[StepState, ...] = ("failed", "running", "drained", "cancelled", "finished")
+        order: tuple[StepState, ...] = ("failed", "running", "lost", "suspended", "drained", "cancelled", "finished")
         for state in order:
             if state in states:
                 return state
@@ -226,9 +239,13 @@ class Trace:
 
     @property
     def ended(self) -> RunEnded | None:
-        """The run's last event; `None` while it goes on, or if its process was killed."""
-        last = self.events[-1] if self.events else None
-        return last if isinstance(last, RunEnded) else None
+        """How it ended; `None` while it goes on, also again after it was resumed, or if its process was killed."""
+        for event in reversed(self.events):
+            if isinstance(event, RunEnded):
+                return event
+            if not isinstance(event, Answered):  # which may come after a suspended run has ended
+                return None
+        return None
 
     @property
     def run_id(self) -> RunId:
@@ -322,7 +339,7 @@ def _collect(events: Iterable[Event], root: str) -> dict[str, StepRecord]:
     calls: dict[tuple[str, int, int], CallRecord] = {}
     tools: dict[tuple[str, int, str], ToolRecord] = {}
     for event in events:
-        if isinstance(event, RunStarted | RunEnded):
+        if isinstance(event, RunStarted | RunResumed | RunEnded):
             continue
         step = steps[event.path]
         match event:
@@ -330,8 +347,6 @@ def _collect(events: Iterable[Event], root: str) -> dict[str, StepRecord]:
                 step.start(event)
             case StepEnded():
                 step.ended = event
-            case StepRetried() | Noted() | Decided() | StepNotStarted() | CallSaved() | CallFitted() | CallQueued():
-                step.add(event)
             case CallStarted():
                 record = CallRecord(event)
                 calls[event.path, event.turn, event.attempt] = record
@@ -345,8 +360,10 @@ def _collect(events: Iterable[Event], root: str) -> dict[str, StepRecord]:
             case ToolEnded():
                 if open_tool := tools.get((event.path, event.turn, event.id)):
                     open_tool.ended = event
-            case _:  # a TextDelta is not kept
+            case TextDelta():  # it is not kept
                 pass
+            case _:
+                step.add(event)
     return steps
 
 

@@ -30,6 +30,7 @@ from swarmlet.trace.events import (
     Event,
     RunEnded,
     RunId,
+    RunResumed,
     RunStarted,
     StepStarted,
     TextDelta,
@@ -255,7 +256,7 @@ class _Tables:
                 continue
             run = RunId(name)
             touched[run] = self._tally(run, item)
-            path = None if isinstance(item, RunStarted | RunEnded) else _text(item.path)
+            path = None if isinstance(item, RunStarted | RunResumed | RunEnded) else _text(item.path)
             events.append((run, item.kind, item.at, path, _encode(item)))
         self._connection.executemany("INSERT OR IGNORE INTO contents VALUES (?, ?)", values)
         self._connection.executemany("INSERT INTO events (run, kind, at, path, event) VALUES (?, ?, ?, ?, ?)", events)
