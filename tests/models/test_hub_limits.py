@@ -48,7 +48,11 @@ async def call(models: Models, name: str | None = None, text: str = "hi", **sett
     waits: list[float] = []
     model = models.get(name)
     request = ChatRequest(model=model.name, messages=(Message.user(text),))
-    reply = await models.complete(model, request, on_text, waits.append, **settings)
+
+    async def started(waited: float) -> None:
+        waits.append(waited)
+
+    reply = await models.complete(model, request, on_text, started, **settings)
     return reply, waits[0]
 
 

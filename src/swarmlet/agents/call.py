@@ -110,10 +110,11 @@ class Call:
             self.spending = await self._reserve(counted)
         except BudgetExceeded as exceeded:
             raise exceeded from self.last  # what failed before, and is why there is another attempt
+        price = self.model.profile.worst_price()
         cap = self.spending.cap if self.spending else self.request.max_tokens
         request = self.request if cap == self.request.max_tokens else replace(self.request, max_tokens=cap)
 
-        def started(waited: float) -> None:
+        async def started(waited: float) -> None:
             self.sent = True
             recorder = self.step.recorder
             event = CallStarted(
@@ -128,8 +129,11 @@ class Call:
                 budget_waited=self.spending.waited if self.spending else 0.0,
                 estimated=counted.estimate,
                 max_tokens=cap,
+                input_at_most=counted.worst,
+                usd_at_most=_money(price.usd(counted.worst, cap)) if price is not None else None,
             )
             recorder.emit(event)
+            await self.step.state.durable()  # whoever goes on after a kill must know that it may have been billed
 
         self.queued_at = time.perf_counter()
         try:
@@ -148,6 +152,7 @@ class Call:
             raise
         self._settle(reply)
         self._finished(reply)
+        await self.step.state.durable()  # before anything is done with it: it is never paid for again
         return Sent(reply, cap)
 
     async def _reserve(self, counted: Count) -> Reservation | None:
@@ -226,7 +231,7 @@ class Call:
         )
 
     def _finished(self, reply: ChatReply) -> None:
-        self.sent = False
+        self.sent, self.queued_at = False, None
         recorder = self.step.recorder
         usd = self._usd(reply) if _tells_usage(reply) else None
         recorder.emit(

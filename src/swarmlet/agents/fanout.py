@@ -8,16 +8,21 @@ from typing import TypeVar, cast
 import anyio
 
 from swarmlet.engine.driver import stopper
+from swarmlet.engine.step import Unfinished
 
 T = TypeVar("T")
 
 
 async def all_of(calls: Sequence[Callable[[], Awaitable[T]]], *, at_once: int) -> list[T]:
-    """The results in the order of `calls`. The first failure stops the others and is raised as it is, as is a stop."""
+    """The results in the order of `calls`. The first failure stops the others and is raised as it is, as is a stop.
+
+    A call that waits for a person lets the others finish first.
+    """
     if len(calls) == 1:
         return [await calls[0]()]
     results: list[T | None] = [None] * len(calls)
     failures: list[Exception] = []
+    left: list[Unfinished] = []
     stopped: BaseException | None = None
     waiting = iter(range(len(calls)))
 
@@ -25,6 +30,8 @@ async def all_of(calls: Sequence[Callable[[], Awaitable[T]]], *, at_once: int) -
         for index in waiting:
             try:
                 results[index] = await calls[index]()
+            except Unfinished as why:
+                left.append(why)
             except Exception as error:  # noqa: BLE001  # raised below, once everything has stopped
                 failures.append(error)
                 scope.cancel()
@@ -40,4 +47,6 @@ async def all_of(calls: Sequence[Callable[[], Awaitable[T]]], *, at_once: int) -
         raise stopped
     if failures:
         raise failures[0]
+    if left:
+        raise left[0]
     return cast("list[T]", results)

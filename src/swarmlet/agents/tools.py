@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from swarmlet.policy.options import Scope
 
 OnToolError: TypeAlias = Literal["tell", "raise"]
+OnLost: TypeAlias = Literal["ask", "retry", "fail"]
 AnyTool: TypeAlias = "Tool | Callable[..., object]"
 """What an agent takes as a tool: a function, a node, or either with settings (`tool(...)`)."""
 
@@ -49,6 +50,8 @@ class Tool:
     on_error: OnToolError = "tell"
     effects: bool = False
     """Whether it acts on the world, so that nothing may run it again of its own accord."""
+    on_lost: OnLost = "ask"
+    """What becomes of a call with effects that was running when its process was killed."""
 
     @property
     def name(self) -> str:
@@ -100,6 +103,7 @@ def tool(
     timeout: float | None = 60,
     on_error: OnToolError = "tell",
     effects: bool = False,
+    on_lost: OnLost = "ask",
 ) -> Tool:
     """A function or a node as a tool, with settings.
 
@@ -126,7 +130,7 @@ def tool(
         _check_retry(cast("AnyNode", function))
     facade = _facade(cast("AnyNode", function)) if is_node else function
     signature = tool_signature(facade, name=name, description=description)
-    return Tool(signature=signature, target=function, timeout=timeout, on_error=on_error, effects=effects)
+    return Tool(signature=signature, target=function, timeout=timeout, on_error=on_error, effects=effects, on_lost=on_lost)
 
 
 def tools_of(given: Sequence[AnyTool]) -> tuple[Tool, ...]:

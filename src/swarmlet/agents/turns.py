@@ -6,7 +6,6 @@ Every reply is one turn, and `max_turns` bounds them. Nothing is shared between 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pydantic import ValidationError
@@ -15,18 +14,19 @@ from swarmlet.agents.call import Call
 from swarmlet.agents.fanout import all_of
 from swarmlet.agents.fitting import fitted
 from swarmlet.agents.output import complaint
+from swarmlet.agents.recalled import Recalled, recalled
+from swarmlet.agents.uses import ToolUse
 from swarmlet.engine.context import Current
 from swarmlet.errors import (
     ContentFiltered,
     OutputInvalid,
     Refused,
     ReplyTruncated,
-    ToolError,
     TurnsExhausted,
 )
 from swarmlet.models.base import ChatReply, ChatRequest, Message, ToolCall
-from swarmlet.trace.events import CallFitted, CutMessage, ToolEnded, ToolStarted
-from swarmlet.trace.record import encoder, to_any_json
+from swarmlet.trace.events import CallFitted, CutMessage
+from swarmlet.trace.record import encoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from swarmlet.models.base import ChatModel
     from swarmlet.models.fit import Fit
     from swarmlet.models.hub import Models
-    from swarmlet.trace.events import Digest, State
+    from swarmlet.trace.events import Digest
 
 T = TypeVar("T")
 
@@ -67,6 +67,8 @@ class Conversation(Generic[T]):
     """Tools that end the conversation when the model calls them."""
     asked: list[ChatRequest] = field(default_factory=list["ChatRequest"])
     """The requests of its turns."""
+    past: Recalled | None = None
+    """What the record has of it, if an earlier process has begun it."""
     kept: list[Digest | None] = field(default_factory=list["Digest | None"])
     """The record of the messages so far: each is kept once, however many turns repeat it."""
 
@@ -76,6 +78,7 @@ class Conversation(Generic[T]):
 
     async def run_or_end(self) -> T | tuple[ToolCall]:
         """As `run`; or, in a tuple, the call that ended the conversation. What was said then stands in `request.messages`."""
+        self.past = recalled(self.step)
         try:
             return await self._turns()
         except (OutputInvalid, TurnsExhausted):
@@ -84,6 +87,8 @@ class Conversation(Generic[T]):
             raise
 
     async def _turns(self) -> T | tuple[ToolCall]:
+        if self.past is not None and (opening := self.past.opening()):
+            self.request = replace(self.request, messages=opening)
         asked = self.step.recorder.keep(replace(self.request, messages=()), _encode_request)
         for turn in range(1, self.max_turns + 1):
             await self._fit(turn)
@@ -101,7 +106,9 @@ class Conversation(Generic[T]):
                 least=self.min_tokens,
             )
             self.asked.append(self.request)
-            reply = await call.complete()
+            reply = self.past.reply(turn, asked, messages) if self.past is not None else None
+            if reply is None:
+                reply = await call.complete()
             self._check(reply)
             last = turn == self.max_turns
             if not reply.tool_calls:
@@ -160,8 +167,8 @@ class Conversation(Generic[T]):
     async def _use_tools(self, reply: ChatReply, turn: int) -> None:
         """Run the tools of one turn side by side, each under a step of its own; results go back in the order of the calls."""
         calls = _distinct(reply.tool_calls)
-        uses = [partial(self._use, call, turn, self._step_of(call)) for call in calls]
-        results = await all_of(uses, at_once=self.models.limits.tools)
+        uses = [ToolUse(self.tools, call, turn, self.step, self._step_of(call), self.past) for call in calls]
+        results = await all_of([use.run for use in uses], at_once=self.models.limits.tools)
         if self.step.lease is not None:  # a tool that was given up may have left it without its place
             await self.step.lease.keep()
         answers = [Message.tool(call.id, text) for call, text in zip(calls, results, strict=True)]
@@ -176,57 +183,6 @@ class Conversation(Generic[T]):
 
     def _step_of(self, call: ToolCall) -> Current:
         return Current(self.step.state, self.step.child_path(call.name), self.step.scope, self.step.lease)
-
-    async def _use(self, call: ToolCall, turn: int, step: Current) -> str:
-        """Run one tool, and record it. What the model is to be told of an error is the result."""
-        recorder = self.step.recorder
-        arguments = recorder.keep(call.arguments, to_any_json)
-        recorder.emit(
-            ToolStarted(
-                at=recorder.now(),
-                path=self.step.path,
-                turn=turn,
-                id=call.id,
-                tool=call.name,
-                arguments=arguments,
-            )
-        )
-        error: ToolError | None = None
-        try:
-            text = await self._find(call.name).call(call.arguments, step)
-        except ToolError as failure:
-            error, text = failure, f"Error: {failure}"
-        except Exception as failure:
-            self._ended(call, turn, "failed", None, failure)
-            raise
-        except BaseException:
-            self._ended(call, turn, "cancelled", None, None)
-            raise
-        self._ended(call, turn, "failed" if error else "finished", text, error)
-        if error is not None and call.name in self.tools and self.tools[call.name].on_error == "raise":
-            raise ToolError(f"tool {call.name!r} failed: {error}") from (error.__cause__ or error)
-        return text
-
-    def _ended(self, call: ToolCall, turn: int, state: State, text: str | None, error: Exception | None) -> None:
-        recorder = self.step.recorder
-        recorder.emit(
-            ToolEnded(
-                at=recorder.now(),
-                path=self.step.path,
-                turn=turn,
-                id=call.id,
-                tool=call.name,
-                state=state,
-                result=None if text is None else recorder.keep(text, to_any_json),
-                error=recorder.fault(error) if error else None,
-            )
-        )
-
-    def _find(self, name: str) -> Tool:
-        if name not in self.tools:
-            known = ", ".join(sorted(self.tools)) or "none"
-            raise ToolError(f"there is no tool {name!r}; there are: {known}")
-        return self.tools[name]
 
     def _extend(self, *messages: Message) -> None:
         self.request = replace(self.request, messages=(*self.request.messages, *messages))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from swarmlet.engine.gates import Lease
+    from swarmlet.engine.recall import Recall
     from swarmlet.engine.step import StepRunner
     from swarmlet.graph.node import Node
     from swarmlet.graph.shape import AnyNode
@@ -68,6 +69,10 @@ class RunState:
     """Nodes whose blocking of the event loop was reported already."""
     cashier: Cashier = field(default_factory=Cashier)
     """Where model calls reserve what they may spend: the same one for all runs of a swarm."""
+    recall: Recall | None = None
+    """What earlier processes have done of the run, if it is resumed or forked."""
+    flush: Callable[[], Awaitable[None]] | None = None
+    """Waits until the journal has on disk what was recorded; `None` without a journal. See `durable`."""
     over: bool = False
     """Whether the run has ended."""
     yielded: float = field(default_factory=time.perf_counter)
@@ -80,6 +85,11 @@ class RunState:
     _claims: dict[int, tuple[str, object]] = field(default_factory=dict[int, tuple[str, object]])
     """Who reads which source, with the source itself, so that its id is nobody else's."""
     _reservations: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+
+    async def durable(self) -> None:
+        """Return when what was recorded cannot be lost any more, so that what comes next may rely on it."""
+        if self.flush is not None:
+            await self.flush()
 
     def reservation_key(self, path: str, turn: int) -> Key:
         """A key for the next attempt of this call, the same whenever the run comes to it."""

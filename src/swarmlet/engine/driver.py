@@ -7,6 +7,7 @@ worker first, so there are never more tasks than steps that really wait, and a c
 from __future__ import annotations
 
 from functools import partial
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, cast, final
 
 import anyio
@@ -16,7 +17,7 @@ from swarmlet.engine.context import FAIR_SHARE
 from swarmlet.engine.frame import Sleep
 from swarmlet.engine.reader import Reader
 from swarmlet.engine.scheduler import Scheduler
-from swarmlet.engine.step import Drained, Faulted, Finished, Step, ran_out, together
+from swarmlet.engine.step import Drained, Faulted, Finished, Step, Unfinished, ran_out, together
 from swarmlet.graph.shape import Leaf
 from swarmlet.trace.events import Decided, Noted, StepNotStarted
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from swarmlet.engine.context import RunState
     from swarmlet.engine.frame import Frame
+    from swarmlet.engine.recall import Recall
+    from swarmlet.engine.step import Outcome
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Scope
 
@@ -68,7 +71,12 @@ async def execute(
     """Run `node` at `path` and give its result. Raises a `RunError`, or a group of them if several steps failed."""
     if not isinstance(node.shape, Leaf) and node.options.empty:
         return await drive(node, args, kwargs, path, scope, state)
-    outcome = await state.runner.run(Step(path, node, args, kwargs, scope))
+    step = Step(path, node, args, kwargs, scope)
+    if state.recall is not None and (known := state.recall.outcome(step)):
+        _, outcome = known
+        state.recall.take(step, outcome)
+    else:
+        outcome = await state.runner.run(step)
     if isinstance(outcome, Faulted):
         raise outcome.error
     return outcome.value
@@ -84,7 +92,8 @@ async def drive(
 ) -> object:
     """Run the inside of `node`, whatever its own options are. When this returns or raises, nothing of it is alive.
 
-    Raises `Drained` if the swarm is being drained and the node is not done with what runs already.
+    Raises `Drained` if the swarm is being drained and the node is not done with what runs already, and `Waiting` if it is
+    not done without a person's answer.
     """
     scheduler = Scheduler(node, args, kwargs, path, scope)
     driver = _Driver(scheduler, state, scope)
@@ -102,6 +111,8 @@ async def drive(
         raise together(path, scheduler.failures)
     if scheduler.done:
         return scheduler.output
+    if driver.waits is not None and not driver.stopped:
+        raise driver.waits
     if not driver.stopped:
         raise AssertionError(f"this is a bug in swarmlet: nothing is left to run in {path!r}, and it is not done")
     driver.record_not_started()
@@ -119,6 +130,9 @@ class _Driver:
         self._now = state.monotonic
         self._drains = not scope.dynamic
         self._harvests = scope.harvests
+        self._recall = state.recall
+        self.waits: Unfinished | None = None
+        """Set if a step here is left unfinished."""
         self._spare = False
         self._busy = 0
         self._readers: dict[int, Reader] = {}
@@ -151,6 +165,8 @@ class _Driver:
         recorder = self._state.recorder
         while self._scheduler.decisions:
             made = self._scheduler.decisions.popleft()
+            if self._recall is not None and self._recall.past.decided(made.path, made.by, made.chosen):
+                continue  # it stands in the record already
             reason = made.reason if recorder.capture else ""
             recorder.emit(Decided(at=recorder.now(), path=made.path, by=made.by, chosen=made.chosen, reason=reason))
 
@@ -172,20 +188,20 @@ class _Driver:
             self._busy += 1
             try:
                 outcome = await self._runner.run(step)
-            except Drained:
+            except Unfinished as why:
+                self.waits = why
                 continue  # it stays unfinished, and so does this node
             finally:
                 self._busy -= 1
-            if isinstance(outcome, Finished):
-                scheduler.step_finished(step, outcome.value)
-            else:
-                scheduler.step_failed(step, outcome.error)
+            self._tell(step, outcome)
             self._after(group)
             await self._be_fair()
 
     def _after(self, group: TaskGroup) -> None:
         """Do what the scheduler wants, now that it was told something."""
         scheduler = self._scheduler
+        if self._recall is not None:
+            self._remember(self._recall)
         if scheduler.decisions:
             self.record()
         ended = next((one for one in self._harvests if ran_out(scheduler.failures, one.scope)), None)
@@ -198,6 +214,32 @@ class _Driver:
         elif scheduler.errands:
             self._send_errands(group)
         scheduler.moment.at = self._now()
+
+    def _remember(self, recall: Recall) -> None:
+        """Settle the ready steps whose outcome is in the record, and those that become ready by that: in its order."""
+        ready = self._scheduler.ready
+        known: list[tuple[int, int, Step, Outcome]] = []
+        while True:
+            fresh: list[Step] = []
+            while ready and not ready[-1].looked_up:
+                fresh.append(ready.pop())
+            for step in reversed(fresh):
+                step.looked_up = True
+                if (found := recall.outcome(step)) is None:
+                    ready.append(step)
+                else:
+                    heappush(known, (found[0], len(known), step, found[1]))
+            if not known or self._scheduler.over:
+                return
+            _, _, step, outcome = heappop(known)
+            recall.take(step, outcome)
+            self._tell(step, outcome)
+
+    def _tell(self, step: Step, outcome: Outcome) -> None:
+        if isinstance(outcome, Finished):
+            self._scheduler.step_finished(step, outcome.value)
+        else:
+            self._scheduler.step_failed(step, outcome.error)
 
     def _send_errands(self, group: TaskGroup) -> None:
         while self._scheduler.errands:

@@ -10,15 +10,18 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
-from swarmlet.trace.record import text_of, to_any_json
+from swarmlet.engine.restore import LOSSY, type_note, vague
+from swarmlet.trace.record import Losses, text_of, to_any_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from swarmlet.graph.shape import AnyNode
     from swarmlet.trace.events import Digest
     from swarmlet.trace.record import Encoder, Recorder
 
@@ -40,6 +43,31 @@ def keep_values(
 def keep_output(recorder: Recorder, value: object, encode: Encoder) -> tuple[Digest | None, Sequence[str]]:
     """The digest of a result, and what is to be noted if it cannot be kept."""
     return _keep(recorder, "output", value, encode)
+
+
+def keep_result(recorder: Recorder, value: object, node: AnyNode) -> tuple[Digest | None, str, Sequence[str]]:
+    """As `keep_output`, with what the record must say of the value's class, so that it can be restored."""
+    before, declared = Losses.count, node.signature.returns
+    digest, problems = keep_output(recorder, value, node.encode_output)
+    if digest is None:
+        return None, "", problems
+    note = type_note(value, declared)
+    lost = Losses.count != before or (note and vague(declared) and not _is_plain(value))
+    return digest, LOSSY if lost else note, problems
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value is what JSON gives when it is read without a type."""
+    left: list[object] = [value]
+    while left:
+        one = left.pop()
+        if type(one) is list:
+            left += cast("list[object]", one)
+        elif type(one) is dict:
+            left += cast("dict[object, object]", one).values()
+        elif type(one) not in (str, int, float, bool, NoneType):
+            return False
+    return True
 
 
 def _keep(recorder: Recorder, name: str, value: object, encode: Encoder) -> tuple[Digest | None, Sequence[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast, final
 
@@ -13,8 +14,19 @@ from swarmlet.engine.calling import awaited, call_async, call_in_thread
 from swarmlet.engine.context import Current, enter
 from swarmlet.engine.driver import drive
 from swarmlet.engine.gates import Lease, gate
-from swarmlet.engine.keep import keep_output, keep_values
-from swarmlet.engine.step import Drained, Faulted, Finished, Outcome, Step, all_failed, as_failure, flat
+from swarmlet.engine.keep import keep_result, keep_values
+from swarmlet.engine.step import (
+    Drained,
+    Faulted,
+    Finished,
+    Outcome,
+    Step,
+    Unfinished,
+    all_failed,
+    as_failure,
+    flat,
+    unfinished_in,
+)
 from swarmlet.engine.stray import stray_cancellation
 from swarmlet.errors import BudgetExceeded, DeadlineExceeded, StepFailed
 from swarmlet.graph.effects import effects_in
@@ -83,12 +95,14 @@ class LocalRunner:
             recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="failed", error=recorder.fault(error)))
             return Faulted(failure)
         except BaseException as stop:
-            state: State = "drained" if isinstance(stop, Drained) else "cancelled"
+            state: State = "cancelled"
+            if isinstance(stop, Unfinished):
+                state = "drained" if isinstance(stop, Drained) else "suspended"
             recorder.emit(StepEnded(at=recorder.now(), path=step.path, state=state))
             raise
-        output, problems = keep_output(recorder, value, node.encode_output)
+        output, note, problems = keep_result(recorder, value, node)
         self._note(step.path, *problems)
-        recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="finished", output=output))
+        recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="finished", output=output, type=note))
         if step.scope.harvest is not None:
             step.scope.harvest.take(step.path, value)
         return Finished(value)
@@ -97,19 +111,24 @@ class LocalRunner:
         """The node's result, or else that of its fallback, which runs under the options around the node, not under its own."""
         if step.node.options.fallback is None:
             return await self._within_time(step, lease)
-        try:
-            return await self._within_time(step, lease)
-        except Exception as error:  # noqa: BLE001  # whatever it is: that is what a fallback is for
-            failure = as_failure(step.path, error)
         recorder, fallback = self.state.recorder, cast("AnyNode", step.node.options.fallback)
-        if not self._may_stand_in(fallback, step.path):
-            raise failure
         path, is_leaf = f"{step.path}/~{fallback.name}", isinstance(step.node.shape, Leaf)
+        recall = self.state.recall
+        chosen = recall is not None and recall.past.decided(step.path, "fallback", path)
+        failure: Exception = StepFailed(step.path, "it had failed when its fallback was chosen")
+        if not chosen:
+            try:
+                return await self._within_time(step, lease)
+            except Exception as error:  # noqa: BLE001  # whatever it is: that is what a fallback is for
+                failure = as_failure(step.path, error)
+        if not chosen and not self._may_stand_in(fallback, step.path):
+            raise failure
         if self.state.draining and not step.scope.dynamic and not is_leaf:
             recorder.emit(StepNotStarted(at=recorder.now(), path=path, node=fallback.origin))
             raise Drained
         reason = str(failure) if recorder.capture else ""
-        recorder.emit(Decided(at=recorder.now(), path=step.path, by="fallback", chosen=path, reason=reason))
+        if not chosen:
+            recorder.emit(Decided(at=recorder.now(), path=step.path, by="fallback", chosen=path, reason=reason))
         scope = step.scope.within_step() if is_leaf else step.scope
         if lease:
             lease.give()  # for good: the step itself has nothing left to do
@@ -165,7 +184,8 @@ class LocalRunner:
         if isinstance(options.reserve, Budget):
             scope = scope.keeping(options.reserve)
         if options.budget is not None:
-            scope = scope.spending(Account(step.path, options.budget, scope.account))
+            spent = self.state.recall.spent(step.path) if self.state.recall is not None else None
+            scope = scope.spending(Account(step.path, options.budget, scope.account, spent=spent))
         if options.concurrency is not None:
             scope = scope.through(gate(options.concurrency))
         if not isinstance(shape, Leaf):
@@ -179,16 +199,21 @@ class LocalRunner:
         return await self._again_and_again(shape, step, current, scope.retry)
 
     async def _again_and_again(self, leaf: Leaf, step: Step, current: Current, policy: Retry) -> object:
-        recorder = self.state.recorder
+        recorder, recall = self.state.recorder, self.state.recall
+        earlier = recall.attempts(step.path) if recall is not None else 0
+        if earlier:  # of the attempts that the policy allows, an earlier process has had some
+            policy = replace(policy, attempts=max(policy.attempts - earlier, 1))
 
         def attempt(number: int) -> Coroutine[object, object, object]:
             fresh = Current(self.state, step.path, current.scope, current.lease)
-            fresh.attempt = number
+            fresh.attempt = number + earlier
             return self._call(leaf, step, fresh)
 
         def note(number: int, error: BaseException, wait: float) -> None:
             why = recorder.fault(error)
-            recorder.emit(StepRetried(at=recorder.now(), path=step.path, attempt=number, error=why, wait=wait))
+            recorder.emit(StepRetried(at=recorder.now(), path=step.path, attempt=number + earlier, error=why, wait=wait))
+            if recall is not None:
+                recall.past.forget_below(step.path)
 
         def may_repeat() -> bool:
             acted = self.state.acted.get(step.path)
@@ -213,6 +238,8 @@ class LocalRunner:
         try:
             return await self._in_context(leaf, step, context)
         except BaseException as error:
+            if (left := unfinished_in(error)) is not None:
+                raise left from None
             if (failure := stray_cancellation(error)) is None:
                 raise
             raise failure from error

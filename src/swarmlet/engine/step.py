@@ -22,9 +22,10 @@ class Step:
     """One execution of a node: its path names it within the run, whatever the timing.
 
     `ready` is the monotonic time at which its inputs were there. `frame` and `key` are the scheduler's own.
+    `looked_up`: the record of earlier processes has no outcome of it.
     """
 
-    __slots__ = ("args", "frame", "key", "kwargs", "node", "path", "ready", "scope")
+    __slots__ = ("args", "frame", "key", "kwargs", "looked_up", "node", "path", "ready", "scope")
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Step:
         self.frame: Frame | None = frame
         self.key: int = key
         self.ready: Moment | None = ready
+        self.looked_up: bool = False
 
     def named_arguments(self) -> dict[str, object]:
         """The arguments by parameter."""
@@ -82,8 +84,26 @@ class Faulted:
 Outcome: TypeAlias = Finished | Faulted
 
 
-class Drained(BaseException):
-    """A step was not started, or left unfinished, because its swarm is being drained. No failure, so nothing handles it."""
+class Unfinished(BaseException):
+    """A step was not started, or is left unfinished: what is beside it goes on. No failure, so nothing handles it."""
+
+
+class Drained(Unfinished):
+    """It is left because its swarm is being drained, or a budget has run out."""
+
+
+class Waiting(Unfinished):
+    """It is left because it waits for a person's answer, which nobody here can give."""
+
+
+def unfinished_in(error: BaseException) -> Unfinished | None:
+    """Why a step is left, where it is that and nothing else that its task groups have ended with."""
+    if isinstance(error, Unfinished):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    inside = [unfinished_in(one) for one in cast("BaseExceptionGroup[BaseException]", error).exceptions]
+    return next(iter(inside)) if all(inside) else None
 
 
 class StepRunner(Protocol):

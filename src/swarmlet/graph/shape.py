@@ -6,8 +6,8 @@ Shapes tell nodes apart. There are few: `Leaf` here, and one class for each comb
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, final
 
 if TYPE_CHECKING:
     from swarmlet.graph.draw import Canvas, Ends
@@ -97,6 +97,10 @@ class AnyNode(Protocol):
         ...
 
 
+Facts: TypeAlias = Callable[[], Mapping[str, object]]
+"""JSON schemas by what they are of: `output`, `tool search`. Asked only where two graphs are compared."""
+
+
 def called(node: AnyNode) -> str:
     """What messages call a node: as it was written, `each(fetch)` say."""
     word = node.shape.word
@@ -157,6 +161,8 @@ class Leaf:
     """The nodes that it may run when a model asks for them."""
     effects: tuple[str, ...] = ()
     """Names of its tools that act on the world, so that it must not be run again once one of them was used."""
+    facts: Facts | None = field(default=None, repr=False, compare=False)
+    """What a model sees of it, where graphs are compared; see `Facts`."""
 
     @property
     def ends_early(self) -> bool:

@@ -76,14 +76,14 @@ class Models:
         model: ChatModel,
         request: ChatRequest,
         on_text: OnText | None,
-        started: Callable[[float], None],
+        started: Callable[[float], Awaitable[None]],
         *,
         tokens: int = 0,
         run: str = "",
         priority: int = 0,
         patience: float = math.inf,
     ) -> ChatReply:
-        """One attempt, when it is its turn. `started` is told how many seconds it waited for that, just before it is sent.
+        """One attempt, when it is its turn. `started` is told how many seconds it waited for that; when it returns, it is sent.
 
         `tokens` is the most that it may use, prompt and reply; runs take turns, and a higher `priority` goes first. Where the
         server has asked for a pause of more than `patience` seconds, `RateLimited` is raised at once.
@@ -98,7 +98,7 @@ class Models:
             slot.sent = False
             async with self._places:  # asked for last: who waits for one model's limit keeps no other model waiting
                 with self.breakers.guard(_endpoint(model)) if self.breakers is not None else nullcontext():
-                    started(time.perf_counter() - queued)
+                    await started(time.perf_counter() - queued)
                     slot.sent = True
                     return await _send(model, request, on_text, slot)
 

@@ -132,6 +132,12 @@ class Account:
             usd=self._least_spare("usd"),
         )
 
+    def carry(self, spent: Spent) -> None:
+        """Count what an earlier process has spent under it. Before any call under it asks for something."""
+        self.used_sum.add(spent.used)
+        self.uncertain_sum.add(spent.uncertain)
+        self.overrun_sum.add(spent.overrun)
+
     def checkpoint(self) -> Spent:
         """What to open this account with again if the process is lost now: running calls count as uncertain."""
         return Spent(self.used + self.reserved, self.uncertain + self.reserved, self.overrun)

@@ -11,13 +11,16 @@ import anyio
 
 from swarmlet.engine.context import RunState
 from swarmlet.engine.driver import execute, sheltered
-from swarmlet.engine.keep import keep_output, keep_values
+from swarmlet.engine.keep import keep_result, keep_values
 from swarmlet.engine.local import LocalRunner
-from swarmlet.engine.step import Drained, flat, named_arguments
-from swarmlet.errors import RunError, RunStopped
+from swarmlet.engine.recall import Recall
+from swarmlet.engine.step import Drained, Waiting, flat, named_arguments
+from swarmlet.errors import RunError, RunStopped, Suspended
+from swarmlet.graph.fingerprint import dump, fingerprint
 from swarmlet.graph.node import check_call
 from swarmlet.policy.options import Scope
-from swarmlet.trace.events import Noted, RunEnded, RunStarted
+from swarmlet.swarm.past import mark_lost
+from swarmlet.trace.events import Answered, Asked, Noted, RunEnded, RunResumed, RunStarted
 from swarmlet.trace.read import Trace
 from swarmlet.trace.result import PartialRun
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from swarmlet.engine.cashier import Cashier
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.account import Account
+    from swarmlet.trace.events import RunId
+    from swarmlet.trace.past import Past
     from swarmlet.trace.record import Recorder
 
 T = TypeVar("T")
@@ -56,6 +61,14 @@ class Running:
     flush: Callable[[], Awaitable[None]]
     cashier: Cashier
     account: Account | None
+    past: Past | None = None
+    """What is known of the run, or of the one that it is forked from, if it does not begin from nothing."""
+    source: RunId | None = None
+    """The run that this one is forked from."""
+    journaled: bool = False
+    """Whether what it records is kept, so that it may halt and be resumed."""
+    taken: bool = False
+    """Whether another process goes on with the run."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     """Around all of the run."""
     state: RunState = field(init=False)
@@ -63,6 +76,12 @@ class Running:
     def __post_init__(self) -> None:
         runner = LocalRunner()
         runner.state = self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
+        if self.journaled:
+            self.state.flush = self.flush
+        if self.past is not None:
+            self.state.recall = Recall(self.past, self.recorder, self.source)
+            for started in self.past.tools_with_effects():
+                self.state.acts(started.path, started.tool)
 
     async def execute(self) -> object:
         """The node's result. However it ends, the record is complete and written before this returns or raises."""
@@ -72,7 +91,8 @@ class Running:
         try:
             output = await self._execute()
         except Exception as error:
-            recorder.emit(RunEnded(at=recorder.now(), state="failed", error=recorder.fault(error)))
+            failed = tuple(dict.fromkeys(one.path for one in flat(error) if isinstance(one, RunError)))
+            recorder.emit(RunEnded(at=recorder.now(), state="failed", error=recorder.fault(error), failed=failed))
             await self.flush()
             self._attach(error)
             raise
@@ -80,25 +100,35 @@ class Running:
             recorder.emit(RunEnded(at=recorder.now(), state="drained"))
             await self.flush()
             raise self.stopped("drained") from None
+        except Waiting:
+            recorder.emit(RunEnded(at=recorder.now(), state="suspended"))
+            await self.flush()
+            raise self._suspended() from None
         except BaseException:
             recorder.emit(RunEnded(at=recorder.now(), state="cancelled"))
             with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_FLUSH):
                 await self.flush()
             raise
-        digest, problems = keep_output(recorder, output, self.node.encode_output)
+        digest, note, problems = keep_result(recorder, output, self.node)
         for problem in problems:
             recorder.emit(Noted(at=recorder.now(), path=self.node.name, message=problem))
-        recorder.emit(RunEnded(at=recorder.now(), state="finished", output=digest))
+        recorder.emit(RunEnded(at=recorder.now(), state="finished", output=digest, type=note))
         await self.flush()
         return output
 
     @property
     def trace(self) -> Trace:
         """The record, for reading."""
-        return Trace(self.recorder.events, self.recorder.values)
+        return Trace(self.recorder.events, self.recorder.content)
 
     def _begin(self) -> None:
         recorder, node = self.recorder, self.node
+        plan = recorder.keep_json(dump(fingerprint(node))) if self.journaled else None
+        if self.past is not None and self.source is None:
+            mark_lost(recorder, self.past)
+            number = self.past.resumed + 1
+            recorder.emit(RunResumed(at=recorder.now(), number=number, version=_version(), plan=plan))
+            return
         named = named_arguments(node.signature, self.args, self.kwargs)
         inputs, problems = keep_values(recorder, named, node.encode_inputs)
         recorder.emit(
@@ -109,6 +139,8 @@ class Running:
                 node=node.origin,
                 inputs=inputs,
                 version=_version(),
+                plan=plan,
+                forked_from=self.source,
             )
         )
         for problem in problems:
@@ -124,6 +156,13 @@ class Running:
     def stopped(self, why: str) -> RunStopped:
         """The error of a run that its swarm has stopped."""
         error = RunStopped(self.node.name, why)
+        error.run = PartialRun(self.trace)
+        return error
+
+    def _suspended(self) -> Suspended:
+        asked = dict.fromkeys(event.path for event in self.recorder.events if isinstance(event, Asked))
+        answered = {event.path for event in self.recorder.events if isinstance(event, Answered)}
+        error = Suspended(self.node.name, [path for path in asked if path not in answered])
         error.run = PartialRun(self.trace)
         return error
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, cast, final
 
 import anyio
 
@@ -15,19 +15,24 @@ from swarmlet.agents.sharing import Replies
 from swarmlet.engine.cashier import Cashier, LedgerFactory
 from swarmlet.engine.context import current_or_none
 from swarmlet.engine.driver import stopper
-from swarmlet.errors import GraphError, JournalError, RunStopped, SwarmletError
+from swarmlet.engine.recall import spent_on
+from swarmlet.engine.restore import NOTHING
+from swarmlet.errors import GraphError, JournalError, RunStopped, RunTaken, SwarmletError
 from swarmlet.log import get_logger, somebody_listens
 from swarmlet.models.hub import DEFAULT_MODEL, Models
 from swarmlet.policy.account import Account
 from swarmlet.policy.breaker import Breaker
 from swarmlet.policy.budget import Budget
 from swarmlet.policy.limits import Limits
-from swarmlet.swarm.ids import new_run_id
+from swarmlet.swarm.ids import check_id, new_run_id
 from swarmlet.swarm.logsink import LogSink
+from swarmlet.swarm.past import check_plan, edit, read_run, recorded_arguments, recorded_output
 from swarmlet.swarm.running import Running
 from swarmlet.swarm.stream import Stream, StreamSink
+from swarmlet.trace.events import RunId
 from swarmlet.trace.journal import JournalWriter
-from swarmlet.trace.record import Recorder
+from swarmlet.trace.past import Past
+from swarmlet.trace.record import Recorder, to_any_json
 from swarmlet.trace.result import Run
 
 if TYPE_CHECKING:
@@ -40,7 +45,8 @@ if TYPE_CHECKING:
     from swarmlet.models.base import ChatModel
     from swarmlet.models.cache import ReplyCache
     from swarmlet.models.pace import Stores
-    from swarmlet.trace.events import Event, RunId
+    from swarmlet.trace.events import Event
+    from swarmlet.trace.read import Trace
     from swarmlet.trace.record import Sink
 
 P = ParamSpec("P")
@@ -212,21 +218,125 @@ class Swarm:
         if failure is not None:
             raise failure
 
-    def _recorder(self, *sinks: Sink) -> Recorder:
+    def _check_open(self) -> None:
         if self._stack is None:
             raise SwarmletError("this swarm is not open: use `async with Swarm(...) as swarm:`")
+
+    def _recorder(self, *sinks: Sink, run_id: RunId | None = None) -> Recorder:
+        self._check_open()
         shared: list[Sink] = [LogSink()] if somebody_listens() else []
         if self._journal is not None:
             shared.append(self._journal)
-        return Recorder(new_run_id(), (*shared, *sinks), self._capture)
+        return Recorder(run_id or new_run_id(), (*shared, *sinks), self._capture)
+
+    async def run_as(self, run_id: str, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
+        """Run `node` under an id of the caller's own: once. If the journal has that run, go on with it, or give its result.
+
+        So a request that comes twice is worked on once, and a process that was killed does again what it did, with the same
+        arguments, and pays for no finished call again. Needs a journal. Raises what `run` and `resume` raise.
+        """
+        check_id(run_id)
+        trace = await self._recorded(run_id)
+        if trace is not None:
+            return await self._resume(trace, node, "refuse")
+        return await self._run(self._recorder(run_id=RunId(run_id)), node, args, kwargs)
+
+    async def resume(self, run_id: str, node: Node[..., T], /, *, changed: Literal["refuse", "match"] = "refuse") -> Run[T]:
+        """Go on with a run of the journal that was killed, failed, was cancelled or drained, or waits for an answer.
+
+        `node` is the node that ran. Steps that have finished are not executed again, and model calls that have finished, also
+        within an agent that had not, are not paid for again. The steps over which the run failed are tried again. Budgets go
+        on from what was spent, time limits begin anew, and a finished run just gives its result. `run_id` may be the beginning
+        of an id, or `last`.
+
+        Raises `GraphChanged` if the node is not what it was, unless `changed="match"`: then the steps are reused whose paths,
+        nodes and inputs are the same. Raises `NotResumable` if the record lacks what it takes, `JournalError` if there is no
+        such run, `RunTaken` if another process goes on with it, and whatever `run` raises.
+        """
+        trace = await self._recorded(run_id)
+        if trace is None:
+            raise JournalError(f"there is no run {run_id!r} in the journal")
+        return await self._resume(trace, node, changed)
+
+    async def fork(
+        self,
+        run_id: str,
+        node: Node[..., T],
+        /,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        outputs: Mapping[str, object] | None = None,
+        again: Sequence[str] = (),
+    ) -> Run[T]:
+        """Start a new run from an old one, and reuse what it did as far as that still holds.
+
+        `inputs` replaces arguments of the run by name. `outputs` puts values in the place of what steps gave, by path. `again`
+        are paths of steps that are executed anew, with all below them: with a node that has another model or other
+        instructions, say. Every step whose inputs are what they were is reused, everything else is executed; what was reused
+        costs nothing, and the trace says so. The old run stays as it is.
+
+        Raises `SwarmletError` for a path or a name that the run does not have, and what `resume` and `run` raise.
+        """
+        trace = await self._recorded(run_id)
+        if trace is None:
+            raise JournalError(f"there is no run {run_id!r} in the journal")
+        past = Past(trace.events)
+        edit(past, again, {path: to_any_json(value) for path, value in (outputs or {}).items()})
+        args, kwargs = recorded_arguments(trace, cast("AnyNode", node), inputs)
+        recorder = self._recorder()
+        recorder.earlier = trace.content
+        return await self._run(recorder, node, args, kwargs, past, trace.run_id)
+
+    async def _resume(self, trace: Trace, node: Node[..., T], changed: str) -> Run[T]:
+        plain = cast("AnyNode", node)
+        if changed != "match":
+            check_plan(trace, plain)
+        if (output := recorded_output(trace, plain)) is not NOTHING:
+            return Run(trace, cast("T", output))
+        args, kwargs = recorded_arguments(trace, plain)
+        recorder = self._recorder(run_id=trace.run_id)
+        recorder.events += trace.events
+        recorder.earlier = trace.content
+        return await self._run(recorder, node, args, kwargs, Past(trace.events))
+
+    async def _recorded(self, run_id: str) -> Trace | None:
+        """What the journal has of a run; `None` if there is no such one."""
+        journal = self._opened_journal()
+        if run_id in self._runs:
+            raise RunTaken(f"run {run_id!r} is going on in this swarm")
+        await journal.flush()
+        return await anyio.to_thread.run_sync(read_run, self._journal_path, run_id)
+
+    def _opened_journal(self) -> JournalWriter:
+        self._check_open()
+        if self._journal is None:
+            raise SwarmletError("this swarm has no journal, so no run can be resumed: Swarm(journal=PATH)")
+        return self._journal
 
     async def _run(
-        self, recorder: Recorder, node: Node[P, T], args: tuple[object, ...], kwargs: Mapping[str, object]
+        self,
+        recorder: Recorder,
+        node: Node[P, T],
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        past: Past | None = None,
+        source: RunId | None = None,
     ) -> Run[T]:
         if self._closed:
             raise RunStopped(node.name, self._closed)
-        account = Account(recorder.run, parent=self._account) if self._account is not None else None
-        running = Running(cast("AnyNode", node), args, kwargs, recorder, self._resources, self._flush, self._cashier, account)
+        running = Running(
+            node=cast("AnyNode", node),
+            args=args,
+            kwargs=kwargs,
+            recorder=recorder,
+            resources=self._resources,
+            flush=self._flush,
+            cashier=self._cashier,
+            account=self._account_of(recorder.run, past if source is None else None),
+            past=past,
+            source=source,
+            journaled=self._journal is not None and recorder.capture,
+        )
         with running.scope:
             self._runs[recorder.run] = running
             try:
@@ -238,6 +348,16 @@ class Swarm:
                     self._idle = None
             return Run(running.trace, cast("T", output))
         raise running.stopped(self._closed)
+
+    def _account_of(self, run: RunId, past: Past | None) -> Account | None:
+        """The account of a run under the swarm's budget, which what an earlier process has spent on it counts against, too."""
+        if self._account is None:
+            return None
+        if past is None:
+            return Account(run, parent=self._account)
+        spent = spent_on(past)
+        self._account.carry(spent)
+        return Account(run, parent=self._account, spent=spent)
 
     @property
     def journal_error(self) -> JournalError | None:

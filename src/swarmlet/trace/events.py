@@ -86,6 +86,8 @@ class RunEnded:
     """How it ended."""
     output: Digest | None = None
     """The run's result."""
+    type: str = ""
+    """The class of the result, where it is not the declared one; as in `step_ended`."""
     error: Fault | None = None
     """Why it failed."""
     failed: tuple[str, ...] = ()
@@ -125,7 +127,7 @@ class StepEnded:
     output: Digest | None = None
     """What it returned."""
     type: str = ""
-    """The class of what it returned, `module:qualified.name`, where it is not the declared one."""
+    """The class of what it returned, `module:qualified.name`, where it is not the declared one; `?` if it cannot be read back."""
     error: Fault | None = None
     """Why it failed."""
     kind: Literal["step_ended"] = "step_ended"
@@ -267,8 +269,9 @@ class CallSaved:
     """The agent's step."""
     turn: int
     """Which turn of the agent, from 1."""
-    source: Literal["cache", "flight"]
-    """Whence the reply came: the cache, or another step that was just making the same call."""
+    source: Literal["cache", "flight", "journal"]
+    """Whence the reply came: the cache, another step that was just making the same call, or the run that this one is forked
+    from."""
     model: str
     """The model that was asked for."""
     input_tokens: int

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, final
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, SchemaSerializer, to_json
@@ -60,6 +60,8 @@ class Recorder:
     values: dict[Digest, bytes] = field(default_factory=dict[Digest, bytes])
     wants_text: bool = False
     """Whether a sink wants replies piece by piece, so that models should stream."""
+    earlier: Callable[[Digest], bytes | None] | None = None
+    """Where values are that an earlier process has recorded."""
 
     def emit(self, event: Event) -> None:
         """Append `event` and tell the sinks."""
@@ -75,18 +77,33 @@ class Recorder:
         """Keep `value`, once, and give the digest by which events name it; `None` where capture is off."""
         if not self.capture:
             return None
-        content = encode(value)
-        digest = Digest(blake2b(content, digest_size=16).hexdigest())
+        return self.keep_json(encode(value))
+
+    def keep_json(self, content: bytes) -> Digest | None:
+        """As `keep`, of a value that is written already."""
+        if not self.capture:
+            return None
+        digest = digest_of(content)
         if digest not in self.values:
             self.values[digest] = content
             for sink in self.sinks:
                 sink.value(digest, content)
         return digest
 
+    def content(self, digest: Digest) -> bytes | None:
+        """A recorded value, as JSON."""
+        content = self.values.get(digest)
+        return self.earlier(digest) if content is None and self.earlier is not None else content
+
     def fault(self, error: BaseException) -> Fault:
         """`error` as data, without its text where capture is off, or where the error cannot say it."""
         text = text_of(error) if self.capture else ""
         return Fault(type(error).__name__, text.encode("utf-8", "replace").decode())  # half a surrogate pair cannot be stored
+
+
+def digest_of(content: bytes) -> Digest:
+    """The name of a recorded value."""
+    return Digest(blake2b(content, digest_size=16).hexdigest())
 
 
 def text_of(value: object, say: Callable[[object], str] = str) -> str:
@@ -100,7 +117,7 @@ def text_of(value: object, say: Callable[[object], str] = str) -> str:
 def call_usage(event: CallEnded) -> Usage:
     """What one attempt of a model call cost, as far as the server told."""
     told = event.state == "finished" or event.input_tokens or event.output_tokens
-    usd = _price(event.usd)
+    usd = price_of(event.usd)
     return Usage(
         requests=1,
         input_tokens=event.input_tokens,
@@ -111,7 +128,8 @@ def call_usage(event: CallEnded) -> Usage:
     )
 
 
-def _price(text: str | None) -> Decimal | None:
+def price_of(text: str | None) -> Decimal | None:
+    """An amount of USD in an event; `None` where there is none, or no amount that makes sense."""
     try:
         price = None if text is None else Decimal(text)
     except InvalidOperation:  # a journal that somebody else has written
@@ -119,11 +137,25 @@ def _price(text: str | None) -> Decimal | None:
     return price if price is None or price.is_finite() else None
 
 
+@final
+class Losses:
+    """Counts what was written in a way from which it cannot be read back."""
+
+    count = 0
+
+    @classmethod
+    def say(cls, value: object) -> str:
+        """What stands in the record for a value that JSON cannot say."""
+        cls.count += 1
+        return repr(value)
+
+
 def to_any_json(value: object) -> bytes:
     """`value` as JSON by its own type; what JSON cannot say is written as its `repr`."""
     try:
-        return to_json(value, fallback=repr, inf_nan_mode="constants")
+        return to_json(value, fallback=Losses.say, inf_nan_mode="constants")
     except (PydanticSerializationError, ValueError):  # half a surrogate pair, a circle
+        Losses.count += 1
         return to_json(ascii(value))
 
 
@@ -155,6 +187,6 @@ _BY_OWN_TYPE: dict[str, Any] = {"polymorphic_serialization": True} if "polymorph
 def _writer(type_: Any) -> Encoder:  # Any: the type is known at run time only
     try:
         serializer = TypeAdapter[Any](type_).serializer
-        return partial(serializer.to_json, warnings=False, fallback=repr, **_BY_OWN_TYPE)
+        return partial(serializer.to_json, warnings=False, fallback=Losses.say, **_BY_OWN_TYPE)
     except Exception:  # noqa: BLE001  # pydantic has no schema for it, or the type's own code made a wrong one
         return to_any_json

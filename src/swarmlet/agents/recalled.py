@@ -1,0 +1,96 @@
+"""What the record has of an agent's conversation, where an earlier process has begun it: nothing of it is paid for again."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, final
+
+from pydantic import TypeAdapter, ValidationError
+
+from swarmlet.models.base import ChatReply, Message
+from swarmlet.trace.events import CallSaved, ToolEnded
+
+if TYPE_CHECKING:
+    from swarmlet.engine.context import Current
+    from swarmlet.engine.recall import Recall
+    from swarmlet.trace.events import Digest
+
+
+@final
+class Recalled:
+    """The turns and tools of one agent's step that are in the record."""
+
+    def __init__(self, step: Current, recall: Recall) -> None:
+        self._step = step
+        self._recall = recall
+
+    def opening(self) -> tuple[Message, ...] | None:
+        """What the conversation began with. A prompt that says something else by now would not fit the replies."""
+        digests = self._recall.opening(self._step.path)
+        contents = [self._recall.text(digest) for digest in digests]
+        try:
+            return tuple(_messages().validate_json(content) for content in contents if content is not None) or None
+        except ValidationError:
+            return None
+
+    def reply(self, turn: int, asked: Digest | None, messages: tuple[Digest | None, ...]) -> ChatReply | None:
+        """The reply of a turn that was paid for."""
+        content = self._recall.reply(self._step.path, turn)
+        if content is None:
+            return None
+        try:
+            reply = _replies().validate_json(content)
+        except ValidationError:
+            return None
+        if self._recall.elsewhere:
+            self._saved(turn, reply, content, asked, messages)
+        return reply
+
+    def tool(self, turn: int, id_: str) -> ToolEnded | bool:
+        """How a call of a tool ended; if that is not known, whether it had begun."""
+        return self._recall.tool(self._step.path, turn, id_)
+
+    def text(self, ended: ToolEnded) -> str:
+        """What the model was told of a tool."""
+        content = self._recall.text(ended.result)
+        return "" if content is None else _texts().validate_json(content)
+
+    def _saved(
+        self, turn: int, reply: ChatReply, content: bytes, asked: Digest | None, messages: tuple[Digest | None, ...]
+    ) -> None:
+        recorder = self._step.recorder
+        recorder.emit(
+            CallSaved(
+                at=recorder.now(),
+                path=self._step.path,
+                turn=turn,
+                source="journal",
+                model=reply.model,
+                input_tokens=reply.input_tokens,
+                output_tokens=reply.output_tokens,
+                request=asked,
+                messages=messages,
+                reply=recorder.keep_json(content),
+            )
+        )
+
+
+def recalled(step: Current) -> Recalled | None:
+    """What the record has of the agent's step that runs here; `None` for a run that is new."""
+    recall = step.state.recall
+    return None if recall is None or recall.past.step(step.path) is None else Recalled(step, recall)
+
+
+@cache
+def _replies() -> TypeAdapter[ChatReply]:
+    return TypeAdapter(ChatReply)
+
+
+@cache
+def _messages() -> TypeAdapter[Message]:
+    return TypeAdapter(Message)
+
+
+@cache
+def _texts() -> TypeAdapter[str]:
+    return TypeAdapter(str)

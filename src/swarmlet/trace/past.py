@@ -1,0 +1,265 @@
+"""`Past`: what earlier processes have recorded of a run, by path, for the process that goes on with it.
+
+Built once from the events. It answers: has this step finished, and with what? Which turns of this agent are paid for? What
+was running when the process was killed? What became void since is left out: what lay below an attempt that failed, and what
+was done for other inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias, final
+
+from swarmlet.trace.events import (
+    Answered,
+    Asked,
+    CallEnded,
+    CallSaved,
+    CallStarted,
+    Decided,
+    RunEnded,
+    RunResumed,
+    StepEnded,
+    StepRetried,
+    StepStarted,
+    ToolEnded,
+    ToolStarted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from swarmlet.trace.events import Digest, Event
+
+Reply: TypeAlias = CallEnded | CallSaved
+_TRIED_ANYWAY = frozenset({"BudgetExceeded"})
+"""Failures that cost nothing to meet again, and that what is around them wants to see as they are."""
+
+
+@final
+@dataclass(slots=True)
+class PastStep:
+    """One step as it was left."""
+
+    started: StepStarted
+    number: int
+    """Where in the record its last event stands: what ended first comes first."""
+    ended: StepEnded | None = None
+    attempts: int = 0
+    """Attempts of it that have failed with another to follow."""
+    again: bool = False
+    """Whether it is to be executed again, though it has ended."""
+    replies: dict[int, tuple[int, Reply]] = field(default_factory=dict[int, "tuple[int, Reply]"])
+    """The replies that are paid for, by turn."""
+    tools: dict[tuple[int, str], tuple[ToolStarted, ToolEnded | None]] = field(
+        default_factory=dict[tuple[int, str], "tuple[ToolStarted, ToolEnded | None]"]
+    )
+    """Its calls of tools, by turn and id."""
+    opening: tuple[Digest | None, ...] = ()
+    """The messages with which its conversation began."""
+    edited: bytes | None = None
+    """The output that a user has put in its place."""
+    broke_off: bool = False
+    """Whether its last call of a model came to nothing."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether its outcome stands: it is not executed again."""
+        if self.edited is not None:
+            return True
+        return self.ended is not None and self.ended.state in ("finished", "failed") and not self.again
+
+    def restart(self) -> None:
+        """It is executed again: what led to its failure is left out, what was paid for before that stays."""
+        ended, self.ended = self.ended, None
+        if ended is None or ended.state != "failed" or self.broke_off or not self.replies:
+            return
+        last = max(self.replies)
+        broken = [key for key, (_, end) in self.tools.items() if key[0] == last and (end is None or end.state != "finished")]
+        for key in broken:
+            started, _ = self.tools.pop(key)
+            if started.effects:  # it may have acted, which is never forgotten
+                self.tools[key] = started, None
+        if not broken:  # what the model said has led to the failure
+            self.replies.clear()
+            self.tools.clear()
+
+    def call_ended(self, event: CallEnded, number: int) -> None:
+        """An attempt of a model call has ended."""
+        self.broke_off = event.state != "finished"
+        if event.state == "finished":
+            self.replies[event.turn] = number, event
+
+
+@final
+class Past:
+    """What is known of a run that another process has left."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.steps: dict[str, PastStep] = {}
+        self.calls: list[tuple[CallStarted, CallEnded | None]] = []
+        """Every attempt of a model call that was sent, void or not: all of them may have been billed."""
+        self.resumed: int = 0
+        """How often the run was resumed already."""
+        self._asked: dict[str, Asked] = {}
+        self._answers: dict[str, tuple[int, Answered]] = {}
+        self._decided: set[tuple[str, str, str]] = set()
+        self._void: dict[str, int] = {}
+        """By path, the number in the record before which all that lies below is void."""
+        self._open: dict[tuple[str, int, int], int] = {}
+        self._count = 0
+        for event in events:
+            self._take(event, self._count)
+            self._count += 1
+        del self._open
+
+    def step(self, path: str) -> PastStep | None:
+        """The step at `path`, if it was begun, and that still counts."""
+        step = self.steps.get(path)
+        return step if step is not None and self._counts(path, step.number) else None
+
+    def answer(self, path: str) -> Answered | None:
+        """What a person has said to the question that was asked at `path`."""
+        number, answered = self._answers.get(path, (0, None))
+        return answered if answered is not None and self._counts(path, number) else None
+
+    def asked(self, path: str) -> Asked | None:
+        """The question that was asked at `path`."""
+        return self._asked.get(path)
+
+    def decided(self, path: str, by: str, chosen: str) -> bool:
+        """Whether this choice is in the record."""
+        return (path, by, chosen) in self._decided
+
+    def tools_with_effects(self) -> Iterator[ToolStarted]:
+        """The tools that have begun to act on the world."""
+        for path, step in self.steps.items():
+            if self._counts(path, step.number):
+                yield from (started for started, _ in step.tools.values() if started.effects)
+
+    def left_open(self) -> Iterator[CallStarted | ToolStarted | StepStarted]:
+        """What was going on when the process was killed: calls and tools first, then steps, the innermost first."""
+        yield from (started for started, ended in self.calls if ended is None)
+        for step in self.steps.values():
+            yield from (started for started, ended in step.tools.values() if ended is None)
+        begun = [step.started for step in self.steps.values() if step.ended is None]
+        yield from sorted(begun, key=lambda started: -started.path.count("/"))
+
+    def forget(self, path: str) -> None:
+        """Let the step at `path` and all below it be as if it never was. What it has cost stays."""
+        self.steps.pop(path, None)
+        self._answers.pop(path, None)
+        self._void[path] = self._count
+
+    def forget_below(self, path: str) -> None:
+        """As `forget`, without the step itself: it is tried again."""
+        self._void[path] = self._count
+
+    def replace(self, path: str, content: bytes) -> bool:
+        """Have the step at `path` give this output, as JSON. Tells whether there is such a step."""
+        step = self.step(path)
+        if step is None:
+            return False
+        step.edited, step.again = content, False
+        self.forget_below(path)
+        return True
+
+    def try_again(self, failed: Iterable[str]) -> None:
+        """Have these steps executed again that have failed, those around them and those below."""
+        for path in failed:
+            for other, step in self.steps.items():
+                is_failed = step.ended is not None and step.ended.state == "failed"
+                if is_failed and (is_within(other, path) or is_within(path, other)):
+                    step.again = True
+                    step.restart()
+
+    def _counts(self, path: str, number: int) -> bool:
+        return not self._void or all(self._void.get(above, -1) < number for above in paths_above(path))
+
+    def _take(self, event: Event, number: int) -> None:
+        match event:
+            case StepStarted() | StepEnded() | StepRetried() | ToolStarted() | ToolEnded():
+                self._take_of_step(event, number)
+            case CallStarted():
+                self._open[event.path, event.turn, event.attempt] = len(self.calls)
+                self.calls.append((event, None))
+                self._opened(event)
+            case CallEnded():
+                self._close(event, number)
+            case CallSaved() if event.path in self.steps:
+                self.steps[event.path].replies[event.turn] = number, event
+                self._opened(event)
+            case Asked():
+                self._asked[event.path] = event
+            case Answered():
+                self._answers[event.path] = number, event
+            case Decided():
+                self._decided.add((event.path, event.by, event.chosen))
+            case RunEnded():
+                self.try_again(event.failed)
+            case RunResumed():
+                self.resumed = event.number
+            case _:
+                pass
+
+    def _take_of_step(self, event: StepStarted | StepEnded | StepRetried | ToolStarted | ToolEnded, number: int) -> None:
+        step = self.steps.get(event.path)
+        match event:
+            case StepStarted():
+                self._begin(event, number)
+            case StepRetried():
+                self._void[event.path] = number
+                if step is not None:
+                    step.attempts = event.attempt
+            case StepEnded() if step is not None:
+                step.ended, step.number = event, number
+                step.again = event.error is not None and event.error.type in _TRIED_ANYWAY
+            case ToolStarted() if step is not None:
+                step.tools[event.turn, event.id] = event, None
+            case ToolEnded() if step is not None:
+                if known := step.tools.get((event.turn, event.id)):
+                    step.tools[event.turn, event.id] = known[0], None if event.state == "lost" else event
+            case _:  # of a step that has not begun: a record that somebody else has written
+                pass
+
+    def _begin(self, event: StepStarted, number: int) -> None:
+        known = self.steps.get(event.path)
+        same = known is not None and known.started.inputs == event.inputs and self._counts(event.path, known.number)
+        if known is None or not same or (known.ended is not None and known.ended.state == "finished"):
+            if known is not None:
+                self._void[event.path] = number
+            self.steps[event.path] = PastStep(event, number)
+            return
+        known.restart()
+        known.started, known.number, known.again = event, number, False
+
+    def _opened(self, event: CallStarted | CallSaved) -> None:
+        step = self.steps.get(event.path)
+        if step is not None and event.turn == 1:
+            step.opening = event.messages
+
+    def _close(self, event: CallEnded, number: int) -> None:
+        at = self._open.pop((event.path, event.turn, event.attempt), None)
+        if at is None:
+            return
+        self.calls[at] = self.calls[at][0], event
+        if step := self.steps.get(event.path):
+            step.call_ended(event, number)
+
+
+def paths_above(path: str) -> Iterator[str]:
+    """The paths above `path`, the outermost first: `a`, `a/b`, `a/b[2]` for `a/b[2]/c`."""
+    for at, character in enumerate(path):
+        if character in "/[":
+            yield path[:at]
+
+
+def is_within(path: str, around: str) -> bool:
+    """Whether `path` is `around` or lies below it."""
+    return path.startswith(around) and path[len(around) : len(around) + 1] in ("", "/", "[")
+
+
+def missing(digests: Mapping[str, Digest | None]) -> list[str]:
+    """The names of values that are not in the record."""
+    return [name for name, digest in digests.items() if digest is None]
