@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -17,13 +18,18 @@ SOURCE = Path(swarmlet.__file__).parent
 
 
 @pytest.mark.parametrize("module", [swarmlet, swarmlet.trace], ids=lambda module: module.__name__)
-def test_all_lists_exactly_the_public_names(module: ModuleType) -> None:
-    public = {
-        name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType) and name != "annotations"
-    }
-    assert public == set(module.__all__)
+def test_all_lists_exactly_the_names_that_the_file_imports_by_name(module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
+    named = {one.asname for line in ast.walk(tree) if isinstance(line, ast.ImportFrom) for one in line.names if one.asname}
+    assert named == set(module.__all__)
+
+
+@pytest.mark.parametrize("module", [swarmlet, swarmlet.trace], ids=lambda module: module.__name__)
+def test_every_public_name_is_there_in_whatever_order_they_are_asked_for(module: ModuleType) -> None:
+    code = "import sys, importlib; m = importlib.import_module(sys.argv[1]); [getattr(m, name) for name in reversed(m.__all__)]"
+    subprocess.run([sys.executable, "-c", code, module.__name__], check=True)
+    kinds = f"from {module.__name__} import *; import types; assert not isinstance(globals().get('graph'), types.ModuleType)"
+    subprocess.run([sys.executable, "-c", kinds], check=True)
 
 
 def test_every_listed_name_of_the_test_kit_is_there() -> None:

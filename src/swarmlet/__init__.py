@@ -11,11 +11,10 @@ cli, testing, bridges        the doors
 Imports go down this list only. Start reading in graph/node.py, then engine/step.py, then trace/events.py.
 """
 
+from typing import TYPE_CHECKING
+
 from swarmlet.agents.agent import Agent as Agent
 from swarmlet.agents.agent import agent as agent
-from swarmlet.agents.fitting import Summarise as Summarise
-from swarmlet.agents.team import Said as Said
-from swarmlet.agents.team import team as team
 from swarmlet.agents.tools import Tool as Tool
 from swarmlet.agents.tools import tool as tool
 from swarmlet.engine.context import current as current
@@ -53,27 +52,32 @@ from swarmlet.graph.within import Partial as Partial
 from swarmlet.graph.within import within as within
 from swarmlet.models.base import Image as Image
 from swarmlet.models.base import Message as Message
-from swarmlet.models.cache import MemoryCache as MemoryCache
-from swarmlet.models.cache import SqliteCache as SqliteCache
-from swarmlet.models.fit import DropOldest as DropOldest
-from swarmlet.models.fit import Fitted as Fitted
-from swarmlet.models.fit import Room as Room
-from swarmlet.models.fit import Truncate as Truncate
-from swarmlet.models.openai import OpenAIModel as OpenAIModel
-from swarmlet.models.profiles import Profile as Profile
 from swarmlet.policy.account import Left as Left
-from swarmlet.policy.breaker import Breaker as Breaker
 from swarmlet.policy.budget import Budget as Budget
-from swarmlet.policy.limits import Limits as Limits
 from swarmlet.policy.retry import Retry as Retry
-from swarmlet.policy.window import Window as Window
-from swarmlet.swarm.swarm import Swarm as Swarm
-from swarmlet.swarm.swarm import run as run
-from swarmlet.swarm.swarm import run_sync as run_sync
-from swarmlet.trace.read import Trace as Trace
-from swarmlet.trace.result import PartialRun as PartialRun
-from swarmlet.trace.result import Run as Run
-from swarmlet.usage import Usage as Usage
+
+if TYPE_CHECKING:
+    from swarmlet.agents.fitting import Summarise as Summarise
+    from swarmlet.agents.team import Said as Said
+    from swarmlet.agents.team import team as team
+    from swarmlet.models.cache import MemoryCache as MemoryCache
+    from swarmlet.models.cache import SqliteCache as SqliteCache
+    from swarmlet.models.fit import DropOldest as DropOldest
+    from swarmlet.models.fit import Fitted as Fitted
+    from swarmlet.models.fit import Room as Room
+    from swarmlet.models.fit import Truncate as Truncate
+    from swarmlet.models.openai import OpenAIModel as OpenAIModel
+    from swarmlet.models.profiles import Profile as Profile
+    from swarmlet.policy.breaker import Breaker as Breaker
+    from swarmlet.policy.limits import Limits as Limits
+    from swarmlet.policy.window import Window as Window
+    from swarmlet.swarm.swarm import Swarm as Swarm
+    from swarmlet.swarm.swarm import run as run
+    from swarmlet.swarm.swarm import run_sync as run_sync
+    from swarmlet.trace.read import Trace as Trace
+    from swarmlet.trace.result import PartialRun as PartialRun
+    from swarmlet.trace.result import Run as Run
+    from swarmlet.usage import Usage as Usage
 
 __all__ = [
     "Again",
@@ -140,3 +144,42 @@ __all__ = [
     "vote",
     "within",
 ]
+
+_LATER = {
+    "Breaker": "swarmlet.policy.breaker",
+    "DropOldest": "swarmlet.models.fit",
+    "Fitted": "swarmlet.models.fit",
+    "Limits": "swarmlet.policy.limits",
+    "MemoryCache": "swarmlet.models.cache",
+    "OpenAIModel": "swarmlet.models.openai",
+    "PartialRun": "swarmlet.trace.result",
+    "Profile": "swarmlet.models.profiles",
+    "Room": "swarmlet.models.fit",
+    "Run": "swarmlet.trace.result",
+    "Said": "swarmlet.agents.team",
+    "SqliteCache": "swarmlet.models.cache",
+    "Summarise": "swarmlet.agents.fitting",
+    "Swarm": "swarmlet.swarm.swarm",
+    "Trace": "swarmlet.trace.read",
+    "Truncate": "swarmlet.models.fit",
+    "Usage": "swarmlet.usage",
+    "Window": "swarmlet.policy.window",
+    "run": "swarmlet.swarm.swarm",
+    "run_sync": "swarmlet.swarm.swarm",
+    "team": "swarmlet.agents.team",
+}
+"""What definitions do not need: imported when it is first asked for, as it costs more than all the rest."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *globals()]

@@ -16,8 +16,8 @@ from pydantic_core import CoreSchema
 
 from swarmlet import Failed, Run, StepFailed, each, graph, node
 from swarmlet.engine.step import named_arguments
+from swarmlet.trace.encode import encoder
 from swarmlet.trace.events import Digest, Noted, StepStarted
-from swarmlet.trace.record import encoder
 from tests.engine.quickly import quickly
 
 pytestmark = pytest.mark.anyio

@@ -20,7 +20,7 @@ from swarmlet.policy.meter import Ask, Charge, Later, Meter, Outcome
 from swarmlet.policy.ratelimit_headers import Figure, Reading
 from swarmlet.testing import Fail, Garbage, Gate, Held, Quota, RateLimit, Say, ScriptedServer, StreamError, Tokens
 from swarmlet.testing.replies import RateHeaders
-from swarmlet.trace.record import encoder
+from swarmlet.trace.encode import encoder
 
 pytestmark = pytest.mark.anyio
 

@@ -10,9 +10,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from swarmlet.trace import Event, Noted, RunEnded, RunId, RunStarted, StepStarted
+from swarmlet.trace.encode import to_any_json
 from swarmlet.trace.events import CallEnded, Digest
 from swarmlet.trace.journal import Journal, JournalWriter
-from swarmlet.trace.record import Recorder, to_any_json
+from swarmlet.trace.record import Recorder
 
 ROOT = str(Path(__file__).parents[2])
 """What another process needs in its path to import this module."""

@@ -19,7 +19,8 @@ from swarmlet.trace import (
     ToolStarted,
     Trace,
 )
-from swarmlet.trace.record import Recorder, to_any_json
+from swarmlet.trace.encode import to_any_json
+from swarmlet.trace.record import Recorder
 from tests.trace.build import writing
 
 EVIL = "\x1b[31mred\x1b[0m [bold]markup[/bold] \u202egnp.exe \x9b2J\r\x07"

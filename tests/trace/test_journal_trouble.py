@@ -14,8 +14,8 @@ import pytest
 
 from swarmlet.errors import JournalError
 from swarmlet.trace import Journal
-from swarmlet.trace import store as store_module
 from swarmlet.trace.journal import JournalWriter
+from swarmlet.trace.journal import sqlite_file as file_module
 from tests.trace.build import ROOT, endless_writer, files_beside, note, numbers, start, writer_threads, writing
 
 
@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_made_is_told(path: Path) -> None:
 
 
 def test_a_journal_that_another_program_holds_is_said_to_be_locked(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(file_module, "BUSY_SECONDS", 0.0)
     with closing(sqlite3.connect(written, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         assert "another program keeps it locked" in refused(written)
@@ -124,7 +124,7 @@ def test_a_journal_that_another_program_holds_is_said_to_be_locked(written: Path
 async def test_a_lock_that_stays_is_an_error_of_the_writer_and_not_of_the_run(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(file_module, "BUSY_SECONDS", 0.0)
     with writing(path) as writer, closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         start(writer, "a")
@@ -134,14 +134,14 @@ async def test_a_lock_that_stays_is_an_error_of_the_writer_and_not_of_the_run(
 
 @pytest.mark.anyio
 async def test_a_full_disk_stops_the_journal_and_not_the_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect: Callable[..., sqlite3.Connection] = vars(store_module)["_connect"]
+    connect: Callable[..., sqlite3.Connection] = vars(file_module)["connect"]
 
     def small(path: Path, mode: str) -> sqlite3.Connection:
         connection = connect(path, mode)
         connection.execute("PRAGMA max_page_count = 30")
         return connection
 
-    monkeypatch.setattr(store_module, "_connect", small)
+    monkeypatch.setattr(file_module, "connect", small)
     with writing(path) as writer:
         recorder = start(writer, "a")
         note(recorder, 0)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from swarmlet.errors import JournalError
 from swarmlet.trace import CallEnded, Event, Fault, Journal, Noted, RunEnded, RunId, TextDelta, ToolStarted
-from swarmlet.trace import writer as writer_module
 from swarmlet.trace.events import Digest
 from swarmlet.trace.journal import JournalWriter
-from swarmlet.trace.store import reading
+from swarmlet.trace.journal import thread as thread_module
+from swarmlet.trace.journal.sqlite_file import reading
 from tests.trace.build import (
     ROOT,
     end,
@@ -71,7 +71,7 @@ async def test_a_value_is_kept_once_for_all_runs(path: Path) -> None:
     with writing(path) as writer:
         for run in ("a", "b"):
             note(start(writer, run), 7)
-    with reading(path) as connection:
+    with reading(path) as (connection, _):
         assert connection.execute("SELECT content FROM contents").fetchall() == [(b'"value 7"',)]
     assert numbers(path, "a") == numbers(path, "b") == [7]
 
@@ -132,8 +132,8 @@ async def test_a_flood_waits_for_the_disk_while_a_flush_is_pending(path: Path, m
             super().put(item, block, timeout)
             longest = max(longest, self.qsize())
 
-    monkeypatch.setattr(writer_module, "SimpleQueue", Watched)
-    monkeypatch.setattr(writer_module, "_HIGH_WATER", 50)
+    monkeypatch.setattr(thread_module, "SimpleQueue", Watched)
+    monkeypatch.setattr(thread_module, "_HIGH_WATER", 50)
     with writing(path) as writer:
         recorder = start(writer, "a")
         async with anyio.create_task_group() as tasks:
@@ -201,7 +201,7 @@ def test_a_killed_process_leaves_a_prefix_that_holds_all_it_knew_durable(path: P
         found = numbers(path, run)
         assert found == list(range(len(found)))
         assert len(found) > known
-        assert Journal(path).find(run).state == "running"
+        assert Journal(path).find(run).state == "lost"
         assert files_beside(path) == before
     with writing(path) as writer:
         note(start(writer, "third"), 3)
@@ -219,7 +219,7 @@ def test_a_run_goes_on_in_a_later_process(path: Path) -> None:
         paid(recorder, at=100, usd=None)
         writer.close()
         (again,) = Journal(path).runs()
-        assert (again.state, again.seconds, again.steps) == ("running", 90, 2)
+        assert (again.state, again.seconds, again.steps) == ("lost", 90, 2)
     with writing(path) as writer:
         recorder.sinks = (writer,)
         end(recorder, at=110)

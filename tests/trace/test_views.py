@@ -8,10 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from swarmlet.trace import Event, RunEnded, RunId, RunStarted, StepEnded, StepStarted, Trace
+from swarmlet.trace import Event, RunEnded, RunId, RunStarted, RunSummary, StepEnded, StepStarted, Trace
 from swarmlet.trace.events import Fault
 from swarmlet.trace.record import Recorder
-from swarmlet.trace.store import RunSummary
 from swarmlet.trace.views import (
     NOTE_LENGTH,
     Table,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, cast
 
-from swarmlet.agents.fitting import policies_of
 from swarmlet.agents.output import Output, output_of
 from swarmlet.agents.prompt import Prompt, to_messages
-from swarmlet.agents.sharing import Replies
+from swarmlet.agents.settings import AgentSettings
 from swarmlet.agents.tools import AnyTool, Tool, nodes_of, tools_of
-from swarmlet.agents.turns import Conversation
 from swarmlet.engine.context import current
 from swarmlet.errors import GraphError
 from swarmlet.graph.lift import origin_of
@@ -21,52 +20,19 @@ from swarmlet.graph.node import Node, step_name
 from swarmlet.graph.shape import Leaf
 from swarmlet.graph.signature import Signature, describe, signature_of
 from swarmlet.graph.source import user_line
-from swarmlet.models.base import ChatRequest, Message
-from swarmlet.models.hub import Models
+from swarmlet.models.base import Message
 from swarmlet.policy.options import Options
-from swarmlet.trace.record import to_any_json
+from swarmlet.trace.encode import to_any_json
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
-    from swarmlet.engine.context import Current
     from swarmlet.models.base import ReplyFormat
     from swarmlet.models.fit import Fit
 
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSettings:
-    """What an agent is made of, beside its prompt function."""
-
-    instructions: str
-    tools: tuple[Tool, ...]
-    output: Output[object]
-    max_turns: int
-    max_tokens: int
-    min_tokens: int | None
-    repairs: int
-    temperature: float | None
-    seed: int | None
-    policies: tuple[Fit, ...]
-    cache_key: str
-    """Tells the provider's cache which requests begin alike: the same in every process, for this agent and no other."""
-
-    def request(self, model: str, messages: tuple[Message, ...]) -> ChatRequest:
-        """The request of the first turn."""
-        return ChatRequest(
-            model=model,
-            messages=messages,
-            tools=tuple(tool.definition for tool in self.tools),
-            format=self.output.format,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            seed=self.seed,
-            cache_key=self.cache_key,
-        )
 
 
 class Agent(Node[P, T_co], Generic[P, T_co]):
@@ -138,7 +104,7 @@ def agent(
             raise GraphError(f"{user_line()}: agent(min_tokens={min_tokens}) is above max_tokens={max_tokens}")
     shape = output_of(output)
     known = tools_of(tools)
-    policies = policies_of(fit)
+    policies = _policies_of(fit)
 
     def decorate(prompt: Callable[..., object], /) -> Agent[..., T]:
         if not inspect.isroutine(prompt):
@@ -169,6 +135,16 @@ def _cache_key(origin: str, instructions: str, tools: Sequence[Tool], answer: Re
     return f"swarmlet-{blake2b(begins, digest_size=16).hexdigest()}"
 
 
+def _policies_of(given: Fit | Sequence[Fit] | None) -> tuple[Fit, ...]:
+    """What an agent is to do with a conversation that is too long. Raises `GraphError` for what is no policy."""
+    several = isinstance(given, list | tuple)
+    policies = () if given is None else tuple(cast("Sequence[Fit]", given)) if several else (cast("Fit", given),)
+    for policy in policies:
+        if isinstance(policy, type) or not callable(policy):
+            raise GraphError(f"agent(fit=) takes policies such as DropOldest(), not {policy!r}")
+    return policies
+
+
 def _check_output(output: object) -> None:
     line = user_line()
     if inspect.isroutine(output):
@@ -186,10 +162,19 @@ def _check_numbers(*, repairs: object, temperature: object, **counts: object) ->
         raise GraphError(f"{user_line()}: agent(temperature=) must be a number, not {temperature!r}")
 
 
+def _seen_by_models(settings: AgentSettings) -> Mapping[str, object]:
+    """The schemas that go to a model, by which a changed agent is told."""
+    answer = settings.output.format
+    tools = {f"tool {tool.name}": tool.definition.parameters for tool in settings.tools}
+    return {"output": None if answer is None else answer.schema, **tools}
+
+
 def _make(
     prompt: Callable[..., object], name: str, signature: Signature, options: Options, settings: AgentSettings
 ) -> Agent[..., Any]:  # Any: the output type is known to the caller
     async def call(*args: object, **kwargs: object) -> object:
+        from swarmlet.agents.begin import begin  # what makes calls is imported by the first one
+
         messages = await made.render_async(*args, **kwargs)
         return await begin(current(), settings, messages).run()
 
@@ -203,6 +188,7 @@ def _make(
             calls=settings.max_turns,
             tools=nodes_of(settings.tools),
             effects=tuple(tool.name for tool in settings.tools if tool.effects),
+            facts=partial(_seen_by_models, settings),
         ),
         origin=origin_of(prompt),
         doc=inspect.getdoc(prompt),
@@ -210,25 +196,3 @@ def _make(
     )
     vars(made).update(prompt=prompt, settings=settings)
     return made
-
-
-def begin(
-    step: Current, settings: AgentSettings, messages: tuple[Message, ...], ends: frozenset[str] = frozenset()
-) -> Conversation[object]:
-    """The conversation of an agent in a step, before its first turn. A call of one of the tools named in `ends` ends it."""
-    models = step.get(Models)
-    model = models.get(step.scope.model)
-    return Conversation(
-        step=step,
-        models=models,
-        replies=step.get(Replies),
-        model=model,
-        request=settings.request(model.name, messages),
-        tools={tool.name: tool for tool in settings.tools},
-        output=settings.output,
-        max_turns=settings.max_turns,
-        repairs=settings.repairs,
-        min_tokens=settings.min_tokens,
-        policies=settings.policies,
-        ends=ends,
-    )

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from swarmlet.models.cache import Saved
     from swarmlet.models.hub import Models
     from swarmlet.models.tokens import Count
+    from swarmlet.trace.encode import Encoder
     from swarmlet.trace.events import Digest, State
-    from swarmlet.trace.record import Encoder
 
 DEFAULT_RETRY = Retry()
 _TIMED_OUT = 408

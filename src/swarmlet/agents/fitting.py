@@ -11,7 +11,6 @@ import anyio.to_thread
 
 from swarmlet.agents.counting import count, counter_of
 from swarmlet.engine.context import current
-from swarmlet.errors import GraphError
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import Node
 from swarmlet.models.base import Message
@@ -52,16 +51,6 @@ async def _cut(policy: Fit, messages: tuple[Message, ...], room: Room) -> Fitted
         return await anyio.to_thread.run_sync(policy, messages, room)
     found = policy(messages, room)
     return await found if inspect.isawaitable(found) else found
-
-
-def policies_of(given: Fit | Sequence[Fit] | None) -> tuple[Fit, ...]:
-    """The policies of an agent. Raises `GraphError` for what is none."""
-    several = isinstance(given, list | tuple)
-    policies = () if given is None else tuple(cast("Sequence[Fit]", given)) if several else (cast("Fit", given),)
-    for policy in policies:
-        if isinstance(policy, type) or not callable(policy):
-            raise GraphError(f"agent(fit=) takes policies such as DropOldest(), not {policy!r}")
-    return policies
 
 
 @final

@@ -25,7 +25,7 @@ from typing import (
     overload,
 )
 
-from swarmlet.agents.agent import Agent, begin
+from swarmlet.agents.agent import Agent
 from swarmlet.agents.tools import Tool, tool
 from swarmlet.engine.context import current
 from swarmlet.graph.arms import common_signature, refuse
@@ -176,6 +176,8 @@ def _member(agent: AnyAgent, others: Sequence[AnyAgent]) -> AnyNode:
     targets = {_tool_name(other): other.name for other in others}
 
     async def call(chat: Chat, *args: object, **kwargs: object) -> object:
+        from swarmlet.agents.begin import begin  # what makes calls is imported by the first one
+
         rendered = await agent.render_async(chat, *args, **kwargs)
         conversation = begin(current(), settings, rendered, ends=frozenset(targets))
         answer = await conversation.run_or_end()

@@ -25,8 +25,7 @@ from swarmlet.errors import GraphError, ToolError
 from swarmlet.graph.node import Node
 from swarmlet.graph.shape import Leaf
 from swarmlet.models.base import ToolDefinition, whole_text
-from swarmlet.trace.events import Noted
-from swarmlet.trace.record import text_of, to_any_json
+from swarmlet.trace.encode import text_of, to_any_json
 
 if TYPE_CHECKING:
     from swarmlet.agents.signature import ToolSignature
@@ -179,6 +178,8 @@ def _without_step_retries(scope: Scope) -> Scope:
 
 
 def _note_left(name: str) -> None:
+    from swarmlet.trace.events import Noted
+
     step = current()  # the agent's, under which its tools' events are
     message = f"tool {name!r} was left while it ran in a thread: threads cannot be stopped, so it runs on"
     step.recorder.emit(Noted(at=step.recorder.now(), path=step.path, message=message))

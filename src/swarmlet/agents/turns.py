@@ -25,8 +25,8 @@ from swarmlet.errors import (
     TurnsExhausted,
 )
 from swarmlet.models.base import ChatReply, ChatRequest, Message, ToolCall
+from swarmlet.trace.encode import encoder
 from swarmlet.trace.events import CallFitted, CutMessage
-from swarmlet.trace.record import encoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, final
 
 from swarmlet.engine.step import Unfinished
 from swarmlet.errors import ToolError
+from swarmlet.trace.encode import to_any_json
 from swarmlet.trace.events import ToolEnded, ToolStarted
-from swarmlet.trace.record import to_any_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

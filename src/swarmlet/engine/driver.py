@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, cast, final
 import anyio
 from anyio.lowlevel import checkpoint
 
-from swarmlet.engine.context import FAIR_SHARE
 from swarmlet.engine.frame import Sleep
 from swarmlet.engine.reader import Reader
+from swarmlet.engine.run_state import FAIR_SHARE
 from swarmlet.engine.scheduler import Scheduler
 from swarmlet.engine.step import Drained, Faulted, Finished, Step, Unfinished, ran_out, together
 from swarmlet.graph.shape import Leaf
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from swarmlet.engine.context import RunState
     from swarmlet.engine.frame import Frame
     from swarmlet.engine.recall import Recall
+    from swarmlet.engine.run_state import RunState
     from swarmlet.engine.step import Outcome
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Scope

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel
 
 from swarmlet.engine.restore import LOSSY, type_note, vague
-from swarmlet.trace.record import Losses, text_of, to_any_json
+from swarmlet.trace.encode import Losses, text_of, to_any_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from swarmlet.graph.shape import AnyNode
+    from swarmlet.trace.encode import Encoder
     from swarmlet.trace.events import Digest
-    from swarmlet.trace.record import Encoder, Recorder
+    from swarmlet.trace.record import Recorder
 
 _PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from contextvars import Context
 
-    from swarmlet.engine.context import RunState
+    from swarmlet.engine.run_state import RunState
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Options
     from swarmlet.policy.retry import Retry

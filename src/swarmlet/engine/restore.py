@@ -16,7 +16,7 @@ from typing_extensions import TypeAliasType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from swarmlet.trace.record import Encoder
+    from swarmlet.trace.encode import Encoder
 
 LOSSY: Final = "?"
 """Instead of a class: something was written that cannot be read back."""
@@ -51,7 +51,9 @@ def _is_vague(declared: object) -> bool:
     return any(
         any(member is bare for bare in _BARE)
         or isinstance(member, TypeVar)
-        or any(_is_vague(argument) for argument in get_args(member) if argument is not Ellipsis and not isinstance(argument, list))
+        or any(
+            _is_vague(argument) for argument in get_args(member) if argument is not Ellipsis and not isinstance(argument, list)
+        )
         for member in _members(declared)
     )
 

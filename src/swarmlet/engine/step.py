@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
 
 from swarmlet.errors import BudgetExceeded, RunError, StepFailed, StepsFailed
-from swarmlet.trace.record import text_of
+from swarmlet.trace.encode import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -8,7 +8,7 @@ each, loop, switch, match, race, hedge, vote, best, cascade   the combinators, o
 arms        what combinators of several nodes have in common; `ballot` counts votes
 plan        a graph compiled to a frozen table of steps
 outline     what a node may do, row by row, before it runs; `bound` is an upper bound on calls, with symbols
-fingerprint what a graph was, as a digest and as rows, for whom resumes a run; `changes` says in words what differs, `flat`
+fingerprint what a graph was, as a digest and as `rows`, for whom resumes a run; `changes` says in words what differs, `flat`
             lists steps as if all graphs were inlined, `spell` writes types and constants alike in every process
 wiring      the builder: records calls as steps, collects all that is wrong
 building    the graph that is being built here, if any, and what becomes of one that is broken

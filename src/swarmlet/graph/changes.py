@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from swarmlet.graph.spell import without_modules
 
 if TYPE_CHECKING:
-    from swarmlet.graph.fingerprint import Fields, Fingerprint, Piece, Row
+    from swarmlet.graph.rows import Fields, Fingerprint, Piece, Row
 
 
 def changes(then: Fingerprint, now: Fingerprint) -> list[str]:
@@ -60,26 +60,21 @@ def _pair(then: Fingerprint, now: Fingerprint) -> _Paired:
     rivals: dict[object, int] = defaultdict(int)
     for path, piece in old.items():
         rivals[_kind(piece)] += path not in same
-    for path, piece in old.items():
+    for path, around in _with_parents(old):
         if path in same:
             continue
-        moved = _below(path, renamed)
+        moved = same[around] + path[len(around) :] if around in same else ""
         if moved not in left:
-            found = [one for one in alike[_kind(piece)] if one in left]
-            if len(found) != 1 or rivals[_kind(piece)] != 1:
+            kind = _kind(old[path])
+            found = [one for one in alike[kind] if one in left]
+            if len(found) != 1 or rivals[kind] != 1:
                 continue
             moved = renamed[path] = found[0]
         same[path] = moved
         del left[moved]
     gone = [path for path in old if path not in same]
-    return _Paired(
-        old,
-        new,
-        same,
-        renamed,
-        [path for path in left if not then.rest or _is_before(path, new, set(same.values()))],
-        [path for path in gone if not now.rest or _is_before(path, old, set(same))],
-    )
+    added = _before_last(left, new, set(same.values())) if then.rest else list(left)
+    return _Paired(old, new, same, renamed, added, _before_last(gone, old, same.keys()) if now.rest else gone)
 
 
 def _kind(piece: Piece) -> object:
@@ -98,18 +93,21 @@ def _by_path(rows: Iterable[Row]) -> dict[str, Piece]:
     return found
 
 
-def _below(path: str, renamed: Mapping[str, str]) -> str:
-    """The path as it is now, after what is around it was renamed."""
-    for end in range(len(path), 0, -1):
-        if path[end : end + 1] in ("/", "[") and path[:end] in renamed:
-            return renamed[path[:end]] + path[end:]
-    return path
+def _with_parents(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each path with the nearest one before it that it lies below, if there is one; paths come in the order of rows."""
+    around: list[str] = []
+    for path in paths:
+        while around and not path.startswith((f"{around[-1]}/", f"{around[-1]}[")):
+            around.pop()
+        yield path, around[-1] if around else ""
+        around.append(path)
 
 
-def _is_before(path: str, rows: Iterable[str], common: set[str]) -> bool:
-    """Whether the row stands before the last one that both have, so that it cannot be beyond the rows of the other."""
+def _before_last(paths: Iterable[str], rows: Iterable[str], common: Set[str]) -> list[str]:
+    """Those that stand before the last row that both have, so that they cannot be beyond the rows of the other."""
     order = {one: index for index, one in enumerate(rows)}
-    return order[path] < max(order[one] for one in common)
+    last = max(order[one] for one in common)
+    return [path for path in paths if order[path] < last]
 
 
 def _moved(known: _Paired) -> Iterator[str]:
@@ -121,12 +119,7 @@ def _moved(known: _Paired) -> Iterator[str]:
 
 def _tops(paths: Sequence[str]) -> Iterator[str]:
     """Those that are not below another one of them."""
-    told: set[str] = set()
-    for path in paths:
-        ends = (end for end in range(1, len(path)) if path[end] in "/[")
-        if not any(path[:end] in told for end in ends):
-            yield path
-        told.add(path)
+    return (path for path, around in _with_parents(paths) if not around)
 
 
 # Pieces
@@ -177,26 +170,30 @@ def _wiring(old: str, new: str, known: _Paired) -> Iterator[str]:
     rename = _renamer(steps)
     was = {(steps.get(one.step, one.step), one.parameter): rename(one.source) for one in then.wiring}
     is_ = {(one.step, one.parameter): one.source for one in now.wiring}
-    other = {path[len(new) + 1 :] for path in known.new} | {path[len(old) + 1 :] for path in known.gone}
+    before = {steps.get(one, one) for one in _steps(known.then, old)}
+    after = set(_steps(known.now, new))
     for step, parameter in dict.fromkeys([*was, *is_]):
         a, b = was.get((step, parameter)), is_.get((step, parameter))
-        if a == b or step in other or _is_beyond(step, parameter, now if b is None else then if a is None else None):
-            continue
         place = f"{step}({parameter}=)" if step else "its result"
-        if a is None or b is None:
-            yield f"{place} {'is no longer given' if b is None else f'comes from {b}, and was not given'}"
-        else:
-            yield f"{place} came from {a}, and comes now from {b}"
+        if a is not None and b is not None:
+            yield from [f"{place} came from {a}, and comes now from {b}"] if a != b else []
+        elif b is None and step in after and not _is_beyond(step, parameter, now):
+            yield f"{place} is no longer given"
+        elif a is None and step in before and not _is_beyond(step, parameter, then):
+            yield f"{place} comes from {b}, and was not given"
     if then.rest != now.rest:
         yield "something beyond what is listed of its wiring"
 
 
-def _is_beyond(step: str, parameter: str, lacking: Piece | None) -> bool:
-    """Whether the wiring of the one that lacks it is listed only up to another place; it is sorted."""
-    if lacking is None or not lacking.rest:
-        return False
-    last = lacking.wiring[-1] if lacking.wiring else None
-    return last is None or (step, parameter) > (last.step, last.parameter)
+def _steps(rows: Iterable[str], graph: str) -> Iterator[str]:
+    """The paths below a graph, as its wiring has them."""
+    return (path[len(graph) + 1 :] for path in rows if path.startswith(f"{graph}/"))
+
+
+def _is_beyond(step: str, parameter: str, piece: Piece) -> bool:
+    """Whether the wiring of `piece`, which is sorted, is listed only up to another place."""
+    last = piece.wiring[-1] if piece.rest and piece.wiring else None
+    return last is not None and (step, parameter) > (last.step, last.parameter)
 
 
 def _renamer(steps: Mapping[str, str]) -> Callable[[str], str]:

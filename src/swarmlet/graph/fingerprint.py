@@ -14,16 +14,14 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, cast, final
+from typing import TYPE_CHECKING, cast, final
 from weakref import WeakKeyDictionary
-
-from pydantic import StringConstraints, TypeAdapter
 
 from swarmlet.graph.building import Broken
 from swarmlet.graph.changes import changes
 from swarmlet.graph.flat import Flattener, Wired
 from swarmlet.graph.plan import GraphShape
+from swarmlet.graph.rows import VERSION, Fields, Fingerprint, Piece, Row, Wire, dump, load
 from swarmlet.graph.shape import Leaf
 from swarmlet.graph.spell import Speller, clean, digest_of, origin_text
 
@@ -36,76 +34,6 @@ ROWS = 2_000
 """How many rows are kept for people. The digest is of everything."""
 _CHARACTERS = 500_000
 """How long the paths of the rows may be together."""
-_VERSION: Literal[1] = 1
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """Where one argument of a step comes from."""
-
-    step: str
-    """The step's path below the graph; empty for the graph's result."""
-    parameter: str
-    source: str
-    """`task` is an input of the graph, `write()` the result of a step."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A node, without what is in it."""
-
-    what: str
-    """`agent`, `node`, `graph`, a combinator such as `loop`, or `broken`."""
-    origin: str
-    """Where it is defined: `module:qualified.name`."""
-    signature: str
-    types: tuple[str, ...]
-    """The classes in the signature whose fields are known."""
-    facts: tuple[tuple[str, str], ...]
-    """What shapes it: `rounds`, `arms`, ..., and the digests of the schemas that a model sees."""
-    wiring: tuple[Wire, ...]
-    """Of a graph: where the arguments of its steps come from."""
-    rest: str
-    """The digest of what would make the wiring too long."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A place in a graph, and what stands there."""
-
-    path: str
-    """As in a run: `solve/attempt[i]/review`."""
-    piece: Piece
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """What the values of a class are made of."""
-
-    name: str
-    """The class: `module:qualified.name`."""
-    fields: tuple[tuple[str, str], ...]
-    """Its fields and their types."""
-    types: tuple[str, ...]
-    """The classes that these name, whose fields are known."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """A graph's structure. Graphs are the same where the digests are."""
-
-    digest: str
-    """32 hex digits, the same in every process and on every machine."""
-    rows: tuple[Row, ...]
-    """The places in the graph, the graph itself first, `ROWS` at most."""
-    types: tuple[Fields, ...]
-    rest: str
-    """The digest of the places that have no row; empty if all have one."""
 
 
 _known: WeakKeyDictionary[AnyNode, Fingerprint] = WeakKeyDictionary()
@@ -117,67 +45,6 @@ def fingerprint(node: AnyNode) -> Fingerprint:
     if found is None:
         found = _known[node] = _Reader(node).read()
     return found
-
-
-def dump(fingerprint: Fingerprint) -> bytes:
-    """The fingerprint as JSON. What stands in many places is written once."""
-    pieces: dict[int, int] = {}
-    for row in fingerprint.rows:
-        pieces.setdefault(id(row.piece), len(pieces))
-    by_id = {id(row.piece): row.piece for row in fingerprint.rows}
-    stored = _Stored(
-        version=_VERSION,
-        digest=fingerprint.digest,
-        rows=tuple((row.path, pieces[id(row.piece)]) for row in fingerprint.rows),
-        pieces=tuple(by_id[one] for one in pieces),
-        types=fingerprint.types,
-        rest=fingerprint.rest,
-    )
-    return _adapter().dump_json(stored)
-
-
-def load(content: bytes) -> Fingerprint:
-    """What `dump` has written. Raises `ValueError` for anything else."""
-    stored = _adapter().validate_json(content)
-    if not stored.rows or any(not 0 <= index < len(stored.pieces) for _, index in stored.rows):
-        raise ValueError("a fingerprint has rows, and each has a piece")
-    rows = tuple(Row(path, stored.pieces[index]) for path, index in stored.rows)
-    for text in _texts((stored.rows, stored.pieces, stored.types)):
-        if not text.isprintable():
-            raise ValueError(f"a fingerprint has text that can be printed, not {text[:80]!r}")
-    return Fingerprint(stored.digest, rows, stored.types, stored.rest)
-
-
-_Hex: TypeAlias = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{32}\z")]
-_Rest: TypeAlias = Annotated[str, StringConstraints(pattern=r"\A([0-9a-f]{32})?\z")]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    version: Literal[1]
-    digest: _Hex
-    rows: tuple[tuple[str, int], ...]
-    pieces: tuple[Piece, ...]
-    types: tuple[Fields, ...]
-    rest: _Rest
-
-
-@cache
-def _adapter() -> TypeAdapter[_Stored]:
-    return TypeAdapter(_Stored)
-
-
-def _texts(value: object) -> Iterator[str]:
-    """All texts in what was read, which is only a few floors deep."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, tuple):
-        for one in cast("tuple[object, ...]", value):
-            yield from _texts(one)
-    elif isinstance(value, (Wire, Piece, Fields)):
-        for one in fields(value):
-            yield from _texts(getattr(value, one.name))
 
 
 @final
@@ -206,7 +73,7 @@ class _Reader:
         name = clean(self._root.name)
         types = tuple(sorted((Fields(*one) for one in self._speller.listed()), key=lambda one: one.name))
         facts = [[one.name, one.fields] for one in types]
-        digest = digest_of(_VERSION, name, self._known[id(self._root)].digest, facts)
+        digest = digest_of(VERSION, name, self._known[id(self._root)].digest, facts)
         rows, rest = self._rows(name)
         return Fingerprint(digest, rows, types, rest)
 
@@ -230,14 +97,14 @@ class _Reader:
     def _rows(self, name: str) -> tuple[tuple[Row, ...], str]:
         rows: list[Row] = []
         characters = 0
-        stack = [(name, self._root)]
+        stack = [("", self._root)]
         while stack and len(rows) < ROWS and characters < _CHARACTERS:
-            path, node = stack.pop()
+            below, node = stack.pop()
             known = self._known[id(node)]
-            rows.append(Row(path, known.piece))
-            characters += len(path)
-            stack += [(path + clean(suffix), inner) for suffix, inner in reversed(known.inside)]
-        left = [(path, self._known[id(node)].digest) for path, node in stack]
+            rows.append(Row(name + below, known.piece))
+            characters += len(below)
+            stack += [(below + clean(suffix), inner) for suffix, inner in reversed(known.inside)]
+        left = [(below, self._known[id(node)].digest) for below, node in stack]
         return tuple(rows), digest_of(left) if left else ""
 
     # One node

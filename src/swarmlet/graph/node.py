@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, cast
 from swarmlet.errors import GraphError
 from swarmlet.graph.building import wire
 from swarmlet.graph.draw import mermaid
-from swarmlet.graph.plan import plan_of
 from swarmlet.graph.signature import misfits, stricter
 from swarmlet.graph.source import user_line
 from swarmlet.graph.types import fits, show, without_sources
 from swarmlet.policy.options import Options
-from swarmlet.trace.record import encoder
+from swarmlet.trace.encode import encoder
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from swarmlet.graph.signature import Signature
     from swarmlet.policy.budget import Budget
     from swarmlet.policy.retry import Retry
-    from swarmlet.trace.record import Encoder
+    from swarmlet.trace.encode import Encoder
 
 P = ParamSpec("P")
 T_co = TypeVar("T_co", covariant=True)
@@ -112,6 +111,7 @@ class Node(Generic[P, T_co]):
         concurrency: int | None = None,
         cache: bool | None = None,
         priority: int | None = None,
+        queue: str | None = None,
         # A node of more general result takes more general fallbacks, and gives itself as such: sound, as nodes never change.
         fallback: Fallback[P, T_co] | None = None,
     ) -> Self:
@@ -119,7 +119,8 @@ class Node(Generic[P, T_co]):
 
         `name` is how its steps are called in paths, instead of the function's name. `fallback` is a node of the same
         arguments that is run if this one fails, after all its retries; its path is `name/~` and its own name, and it runs under
-        the options around this node, not under its own. Raises `GraphError` for an option that cannot apply to this node.
+        the options around this node, not under its own. `queue` names the workers that execute the node, where the swarm has
+        workers. Raises `GraphError` for an option that cannot apply to this node.
         """
         other = as_fallback(self, fallback) if fallback is not None else None
         given = Options(
@@ -132,6 +133,7 @@ class Node(Generic[P, T_co]):
             concurrency=concurrency,
             cache=cache,
             priority=priority,
+            queue=queue,
             fallback=other,
         )
         options = self.options.update(given)
@@ -149,6 +151,8 @@ class Node(Generic[P, T_co]):
 
         A node that is no graph has the plan of a graph that does nothing else. `plan.calls` bounds the number of model calls.
         """
+        from swarmlet.graph.plan import plan_of
+
         return plan_of(cast("AnyNode", self))
 
     def to_mermaid(self) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from swarmlet.graph.draw import Canvas, Ends
     from swarmlet.graph.signature import Signature
     from swarmlet.policy.options import Options
-    from swarmlet.trace.record import Encoder
+    from swarmlet.trace.encode import Encoder
 
 
 class Shape(Protocol):

@@ -39,6 +39,7 @@ _LIBRARIES = frozenset({"pydantic", "pydantic_core", "swarmlet"})
 _STDLIB = str(Path(os.__file__).parent) + os.sep
 _DEEPEST = 60
 _PLAIN_TEXT = 24
+_WORDY = 1_000
 
 
 def digest_of(*parts: object) -> str:
@@ -208,6 +209,8 @@ class Speller:
         """`value` as JSON can say it, the same in every process."""
         if isinstance(value, Enum):
             return [self._name(type(value)), value.name]
+        if isinstance(value, int) and value.bit_length() > _WORDY:
+            return ["int", hex(value)]  # Python refuses to write it in tens
         if value is None or type(value) in (bool, int, float, str):
             return value
         if id(value) in around or len(around) > _DEEPEST:

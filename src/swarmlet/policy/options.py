@@ -2,7 +2,7 @@
 
 Options apply to the whole subtree. The nearest wins for what chooses (`model`, `retry`); what limits adds up: each
 `timeout`, `deadline`, `reserve` and `concurrency` holds for everything under the node that set it, and so do those of the
-nodes around it. `fallback` stands in for the one node that set it.
+nodes around it. `fallback` and `queue` are of the one node that set them.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Options:
     that is just asking. Samples of `vote`, `best` and `hedge` never do."""
     priority: int | None = None
     """Whose model calls go first when a rate limit makes them wait: the higher number. Without it, 0."""
+    queue: str | None = None
+    """On whose workers the node is executed, with everything under it; here, where the swarm has no workers."""
     fallback: object | None = None
     """The node that is run with the same arguments if this one has failed for good. (Policies know no graph, so `object`.)"""
 
@@ -266,6 +268,11 @@ def _number(value: object) -> str:
     return "" if isinstance(value, int) and not isinstance(value, bool) else "is a whole number"
 
 
+def _queue(value: object) -> str:
+    named = isinstance(value, str) and value and not any(character.isspace() for character in value)
+    return "" if named else "is the name of a queue, without spaces"
+
+
 _PROBLEMS: dict[str, Callable[[object], str]] = {
     "model": _model,
     "retry": _retry,
@@ -276,4 +283,5 @@ _PROBLEMS: dict[str, Callable[[object], str]] = {
     "concurrency": _concurrency,
     "cache": _flag,
     "priority": _number,
+    "queue": _queue,
 }

@@ -89,7 +89,7 @@ def _argument(trace: Trace, node: AnyNode, name: str, digest: Digest | None) -> 
 
 
 def _as_any(value: object) -> bytes:
-    from swarmlet.trace.record import to_any_json
+    from swarmlet.trace.encode import to_any_json
 
     return to_any_json(value)
 

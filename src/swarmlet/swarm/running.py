@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from swarmlet.engine.context import RunState
 from swarmlet.engine.driver import execute, sheltered
 from swarmlet.engine.keep import keep_result, keep_values
 from swarmlet.engine.local import LocalRunner
+from swarmlet.engine.people import open_questions
 from swarmlet.engine.recall import Recall
+from swarmlet.engine.run_state import RunState
 from swarmlet.engine.step import Drained, Waiting, flat, named_arguments
-from swarmlet.errors import RunError, RunStopped, Suspended
+from swarmlet.errors import NotResumable, RunError, RunStopped, Suspended
 from swarmlet.graph.fingerprint import dump, fingerprint
 from swarmlet.graph.node import check_call
 from swarmlet.policy.options import Scope
-from swarmlet.swarm.past import mark_lost
-from swarmlet.trace.events import Answered, Asked, Noted, RunEnded, RunResumed, RunStarted
+from swarmlet.swarm.past import mark_lost, recorded_arguments
+from swarmlet.trace.events import Noted, RunEnded, RunResumed, RunStarted
+from swarmlet.trace.past import Past
 from swarmlet.trace.read import Trace
 from swarmlet.trace.result import PartialRun
 
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swarmlet.engine.cashier import Cashier
+    from swarmlet.engine.people import Desk
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.account import Account
     from swarmlet.trace.events import RunId
-    from swarmlet.trace.past import Past
     from swarmlet.trace.record import Recorder
 
 T = TypeVar("T")
@@ -61,6 +63,8 @@ class Running:
     flush: Callable[[], Awaitable[None]]
     cashier: Cashier
     account: Account | None
+    desk: Desk
+    """Where its questions to people lie."""
     past: Past | None = None
     """What is known of the run, or of the one that it is forked from, if it does not begin from nothing."""
     source: RunId | None = None
@@ -71,11 +75,16 @@ class Running:
     """Whether another process goes on with the run."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     """Around all of the run."""
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the run has ended and all of its record is written."""
+    halted: bool = False
+    """Whether it comes to a halt, so that an answer comes too late for this process."""
     state: RunState = field(init=False)
 
     def __post_init__(self) -> None:
         runner = LocalRunner()
         runner.state = self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
+        self.state.desk = self.desk
         if self.journaled:
             self.state.flush = self.flush
         if self.past is not None:
@@ -149,9 +158,37 @@ class Running:
     async def _execute(self) -> object:
         scope = Scope(account=self.account)
         try:
-            return await sheltered(partial(execute, self.node, self.args, self.kwargs, self.node.name, scope, self.state))
+            while True:
+                try:
+                    return await sheltered(
+                        partial(execute, self.node, self.args, self.kwargs, self.node.name, scope, self.state)
+                    )
+                except Waiting:
+                    if not self._goes_on():
+                        raise
         finally:
-            self.state.over = True
+            self.state.over = self.halted = True
+
+    def _goes_on(self) -> bool:
+        """Whether a question was answered after its step was left; then the run goes on from its record, as by a resume."""
+        if not self.desk.late or self.source is not None:
+            return False
+        self.desk.late = False
+        try:
+            self.args, self.kwargs = recorded_arguments(self.trace, self.node)
+        except NotResumable:
+            return False
+        self.past = Past(self.recorder.events)
+        self.state.recall = Recall(self.past, self.recorder)
+        return True
+
+    async def answer(self, path: str, value: object, by: str) -> bool:
+        """Answer a question of this run. `False` if it has come to a halt meanwhile: then it has ended when this returns."""
+        if self.halted:
+            await self.ended.wait()
+            return False
+        await self.desk.answer(path, value, by)
+        return True
 
     def stopped(self, why: str) -> RunStopped:
         """The error of a run that its swarm has stopped."""
@@ -160,9 +197,7 @@ class Running:
         return error
 
     def _suspended(self) -> Suspended:
-        asked = dict.fromkeys(event.path for event in self.recorder.events if isinstance(event, Asked))
-        answered = {event.path for event in self.recorder.events if isinstance(event, Answered)}
-        error = Suspended(self.node.name, [path for path in asked if path not in answered])
+        error = Suspended(self.node.name, list(open_questions(self.recorder.events)))
         error.run = PartialRun(self.trace)
         return error
 

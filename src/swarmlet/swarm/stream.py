@@ -12,7 +12,9 @@ from swarmlet.trace.read import Trace
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+    from swarmlet.engine.people import Desk
     from swarmlet.trace.events import Digest, Event, RunId
+    from swarmlet.trace.journal import Question
     from swarmlet.trace.record import Recorder
     from swarmlet.trace.result import Run
     from swarmlet.usage import Usage
@@ -24,12 +26,14 @@ T = TypeVar("T")
 class Stream(Generic[T]):
     """A run that is going on: iterate over it for its events, in order, as they happen; then read `output`.
 
-    Iterating raises what the run raises, after its last event.
+    Iterating raises what the run raises, after its last event. Whoever reads it is taken to answer what is asked: the run waits
+    for `answer`, or until `suspend` says that nobody will.
     """
 
-    def __init__(self, recorder: Recorder, events: MemoryObjectReceiveStream[Event]) -> None:
+    def __init__(self, recorder: Recorder, events: MemoryObjectReceiveStream[Event], desk: Desk) -> None:
         self._recorder = recorder
         self._events = events
+        self._desk = desk
         self._result: Run[T] | None = None
         self._failure: Exception | None = None
         self._failed = False
@@ -73,6 +77,24 @@ class Stream(Generic[T]):
     def output(self) -> T:
         """The run's result. Raises `SwarmletError` while it is not finished."""
         return self.result.output
+
+    @property
+    def questions(self) -> list[Question]:
+        """What people are asked now. An `asked` event says that there is a new one."""
+        return self._desk.questions
+
+    async def answer(self, path: str, value: object, by: str = "") -> None:
+        """Answer the question that was asked at `path`, from any task; returns when the answer is recorded.
+
+        `value` is of the type that is asked for, or what JSON has in its place. `by` says who answers. Raises `SwarmletError`
+        if no such question is open, or if the answer does not fit; the question stays open then.
+        """
+        await self._desk.answer(path, value, by)
+
+    def suspend(self) -> None:
+        """Nobody here will answer. What waits for an answer is left, and the run ends with `Suspended` when all else is done;
+        without a journal the questions fail with `Unanswered`."""
+        self._desk.close()
 
     def finish(self, result: Run[T]) -> None:
         """The run has finished. Called by the swarm."""

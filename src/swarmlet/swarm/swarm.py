@@ -15,6 +15,7 @@ from swarmlet.agents.sharing import Replies
 from swarmlet.engine.cashier import Cashier, LedgerFactory
 from swarmlet.engine.context import current_or_none
 from swarmlet.engine.driver import stopper
+from swarmlet.engine.people import Callback, Desk
 from swarmlet.engine.recall import spent_on
 from swarmlet.engine.restore import NOTHING
 from swarmlet.errors import GraphError, JournalError, RunStopped, RunTaken, SwarmletError
@@ -27,12 +28,14 @@ from swarmlet.policy.limits import Limits
 from swarmlet.swarm.ids import check_id, new_run_id
 from swarmlet.swarm.logsink import LogSink
 from swarmlet.swarm.past import check_plan, edit, read_run, recorded_arguments, recorded_output
+from swarmlet.swarm.people import answer_later, inbox
 from swarmlet.swarm.running import Running
 from swarmlet.swarm.stream import Stream, StreamSink
+from swarmlet.trace.encode import to_any_json
 from swarmlet.trace.events import RunId
-from swarmlet.trace.journal import JournalWriter
+from swarmlet.trace.journal import Journal, JournalWriter, Question
 from swarmlet.trace.past import Past
-from swarmlet.trace.record import Recorder, to_any_json
+from swarmlet.trace.record import Recorder
 from swarmlet.trace.result import Run
 
 if TYPE_CHECKING:
@@ -65,7 +68,8 @@ class Swarm:
     spend; `ledger` makes the service that keeps the books of budgets, where that is not to be this process
     (`policy.ledger.BudgetService` says what it must do). `cache` keeps replies for nodes that say `with_options(cache=True)`.
     `breaker` stops calls for a while to an endpoint that is down. `journal` is the path of a SQLite file that keeps every run;
-    without it a run's trace lives in memory. `resources` are what `current().get(type)` gives inside a step: by type, either a
+    without it a run's trace lives in memory. `people` is called with each `Question` that a node or a tool puts to people, and
+    gives the answer; see `docs/people.md`. `resources` are what `current().get(type)` gives inside a step: by type, either a
     value or a function that opens one as an async context manager, closed in reverse order at the end. `capture=False` keeps
     prompts, inputs, outputs and error texts out of every trace.
 
@@ -85,11 +89,14 @@ class Swarm:
         ledger: LedgerFactory | None = None,
         cache: ReplyCache | None = None,
         breaker: Breaker | None = None,
+        people: Callback | None = None,
         resources: Mapping[Kind, object] | None = None,
         capture: bool = True,
     ) -> None:
         _check_settings(model, models, limits, limit_store)
         _check_spending(budget, cache, breaker)
+        if people is not None and not callable(people):
+            raise GraphError(f"Swarm(people=) is an async function of a Question, such as people.terminal, not {people!r}")
         self._model = model
         self._given = tuple(models)
         self._journal_path = Path(journal) if journal is not None else None
@@ -98,6 +105,7 @@ class Swarm:
         self._cashier = Cashier(ledger)
         self._cache = cache
         self._breaker = breaker
+        self._people = people
         self._account = Account("the swarm", budget) if budget is not None else None
         self._wanted = dict(resources or {})
         self._capture = capture
@@ -195,12 +203,14 @@ class Swarm:
         with send, receive:
             recorder = self._recorder(StreamSink(send))
             recorder.wants_text = True
-            stream: Stream[T] = Stream(recorder, receive)
+            desk = self._desk(recorder)
+            desk.listening = True
+            stream: Stream[T] = Stream(recorder, receive, desk)
 
             async def work() -> None:
                 with send:
                     try:
-                        stream.finish(await self._run(recorder, node, args, kwargs))
+                        stream.finish(await self._run(recorder, node, args, kwargs, desk=desk))
                     except Exception as error:  # noqa: BLE001  # raised to the reader of the stream, or below
                         stream.fail(error)
 
@@ -287,6 +297,41 @@ class Swarm:
         recorder.earlier = trace.content
         return await self._run(recorder, node, args, kwargs, past, trace.run_id)
 
+    async def answer(self, run_id: str, path: str, value: object, *, by: str = "") -> None:
+        """Answer the question that a run has asked at `path`; returns when the answer is recorded.
+
+        A run that goes on here uses it at once. Of any other run the journal keeps it for `resume`, which this does not do.
+        `value` is of the type that is asked for, or what JSON has in its place; it is checked at once if this process has
+        imported the node that asks, else when the run is resumed. `by` says who answers.
+
+        Raises `JournalError` if there is no such run, `RunTaken` if another process goes on with it, and `SwarmletError` if no
+        such question is open, or if the answer does not fit.
+        """
+        self._check_open()
+        running = self._runs.get(RunId(run_id))
+        if running is not None and await running.answer(path, value, by):
+            return
+        if self._journal is None:
+            raise SwarmletError(f"no run {run_id!r} goes on in this swarm, and it has no journal where one could wait")
+        trace = await self._recorded(run_id)
+        if trace is None:
+            raise JournalError(f"there is no run {run_id!r} in the journal")
+        recorder = self._recorder(run_id=trace.run_id)
+        await answer_later(self._journal, recorder, trace, path, value, by)
+
+    async def inbox(self) -> list[Question]:
+        """What people are asked and have not answered: of all runs of the journal, or without one of those that go on here."""
+        self._check_open()
+        if self._journal is None:
+            return [question for running in self._runs.values() for question in running.desk.questions]
+        await self._journal.flush()
+        return await anyio.to_thread.run_sync(inbox, Journal(self._journal.store))
+
+    def _desk(self, recorder: Recorder) -> Desk:
+        """Where the questions of a run lie. Without capture its record has no answers, so it cannot wait for them."""
+        keeps = self._journal is not None and recorder.capture
+        return Desk(recorder, self._people, self._flush if keeps else None)
+
     async def _resume(self, trace: Trace, node: Node[..., T], changed: str) -> Run[T]:
         plain = cast("AnyNode", node)
         if changed != "match":
@@ -321,6 +366,7 @@ class Swarm:
         kwargs: Mapping[str, object],
         past: Past | None = None,
         source: RunId | None = None,
+        desk: Desk | None = None,
     ) -> Run[T]:
         if self._closed:
             raise RunStopped(node.name, self._closed)
@@ -333,6 +379,7 @@ class Swarm:
             flush=self._flush,
             cashier=self._cashier,
             account=self._account_of(recorder.run, past if source is None else None),
+            desk=desk or self._desk(recorder),
             past=past,
             source=source,
             journaled=self._journal is not None and recorder.capture,
@@ -343,6 +390,7 @@ class Swarm:
                 output = await running.execute()
             finally:
                 del self._runs[recorder.run]
+                running.ended.set()
                 if self._idle is not None and not self._runs:
                     self._idle.set()
                     self._idle = None

@@ -1,4 +1,4 @@
-"""Test code that calls models, without mocks: a scripted, OpenAI-compatible server on loopback.
+"""Test code that calls models, without mocks: a scripted, OpenAI-compatible server on loopback, and recorded runs.
 
     from swarmlet.testing import RateLimit, ScriptedServer, call
 
@@ -6,15 +6,22 @@
         server.script(call("get_weather", city="Oslo"), RateLimit(retry_after_ms=20), "It rains in Oslo.")
         ...                     # run what calls the model at server.base_url with server.api_key
 
-In pytest the fixture `scripted_server` gives one that a default client reaches. Floor plan:
+    from swarmlet.testing import replay, save_recording
+
+    save_recording(run, "recordings/weather.jsonl")
+    async with replay("recordings/weather.jsonl") as swarm:
+        ...                     # run it again, with no network
+
+In pytest the fixture `scripted_server` gives a server that a default client reaches, and `recorded` a replay for each test.
+Floor plan:
 
     server    the server: what to answer, what was seen, running it
     respond   from a request to a response  script    which reply is next
-    record    what was seen                 plugin    the pytest fixture
+    record    what was seen                 plugin    the pytest fixtures
     replies   what can be answered          gates     doors that the test opens
     requests  one request, typed            rules     what the API would refuse
     schemas   strict mode, and samples      bodies    replies as JSON and as events
-    wire      HTTP/1.1 (h11) on a socket
+    wire      HTTP/1.1 (h11) on a socket    replays   recorded runs as tests
 
 Names are imported when they are first used: pytest loads this package in every project, for its plugin.
 """
@@ -26,6 +33,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from swarmlet.testing.gates import Gate as Gate
+    from swarmlet.testing.replays.call import RecordedCall as RecordedCall
+    from swarmlet.testing.replays.file import Recording as Recording
+    from swarmlet.testing.replays.fixture import Recorded as Recorded
+    from swarmlet.testing.replays.recording import recording as recording
+    from swarmlet.testing.replays.recording import save_recording as save_recording
+    from swarmlet.testing.replays.replay import Replay as Replay
+    from swarmlet.testing.replays.replay import ReplayError as ReplayError
+    from swarmlet.testing.replays.replay import replay as replay
     from swarmlet.testing.replies import Barrier as Barrier
     from swarmlet.testing.replies import Call as Call
     from swarmlet.testing.replies import CallTools as CallTools
@@ -66,7 +81,12 @@ __all__ = [
     "Quota",
     "RateHeaders",
     "RateLimit",
+    "Recorded",
+    "RecordedCall",
+    "Recording",
     "Refuse",
+    "Replay",
+    "ReplayError",
     "Reply",
     "Request",
     "Say",
@@ -76,15 +96,26 @@ __all__ = [
     "StreamError",
     "Tokens",
     "call",
+    "recording",
+    "replay",
     "sample",
+    "save_recording",
 ]
 
 _ROOMS = {
     "Gate": "gates",
+    "Recorded": "replays.fixture",
+    "RecordedCall": "replays.call",
+    "Recording": "replays.file",
+    "Replay": "replays.replay",
+    "ReplayError": "replays.replay",
     "Request": "requests",
     "ScriptError": "script",
     "ScriptedServer": "server",
+    "recording": "replays.recording",
+    "replay": "replays.replay",
     "sample": "schemas",
+    "save_recording": "replays.recording",
 }
 
 

@@ -2,7 +2,7 @@
 
 events      the closed union of small frozen events; one file to read first
 record      the recorder that a run appends to, and the content-addressed values
-journal     the SQLite store: one writer thread, read-only readers
+journal     where runs are kept: files of SQLite, memory, or another store; one writer thread, read-only readers
 refed       how many prompt tokens of a run had been sent before in it
 read        `Trace`: the events of a run as a tree of steps
 result      `Run` and `PartialRun`: what a caller gets back
@@ -11,30 +11,37 @@ views       the rows that terminals print
 Knows nothing of graphs or models. Events are data; what an agent or a scheduler means by them is not asked here.
 """
 
-from swarmlet.trace.events import CallEnded as CallEnded
-from swarmlet.trace.events import CallStarted as CallStarted
-from swarmlet.trace.events import Event as Event
-from swarmlet.trace.events import Fault as Fault
-from swarmlet.trace.events import Noted as Noted
-from swarmlet.trace.events import RunEnded as RunEnded
-from swarmlet.trace.events import RunId as RunId
-from swarmlet.trace.events import RunStarted as RunStarted
-from swarmlet.trace.events import StepEnded as StepEnded
-from swarmlet.trace.events import StepRetried as StepRetried
-from swarmlet.trace.events import StepStarted as StepStarted
-from swarmlet.trace.events import TextDelta as TextDelta
-from swarmlet.trace.events import ToolEnded as ToolEnded
-from swarmlet.trace.events import ToolStarted as ToolStarted
-from swarmlet.trace.journal import Journal as Journal
-from swarmlet.trace.journal import RunSummary as RunSummary
-from swarmlet.trace.read import CallRecord as CallRecord
-from swarmlet.trace.read import StepRecord as StepRecord
-from swarmlet.trace.read import ToolRecord as ToolRecord
-from swarmlet.trace.read import Trace as Trace
-from swarmlet.trace.refed import Feed as Feed
-from swarmlet.trace.refed import feed_of as feed_of
-from swarmlet.trace.result import PartialRun as PartialRun
-from swarmlet.trace.result import Run as Run
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swarmlet.trace.events import CallEnded as CallEnded
+    from swarmlet.trace.events import CallStarted as CallStarted
+    from swarmlet.trace.events import Event as Event
+    from swarmlet.trace.events import Fault as Fault
+    from swarmlet.trace.events import Noted as Noted
+    from swarmlet.trace.events import RunEnded as RunEnded
+    from swarmlet.trace.events import RunId as RunId
+    from swarmlet.trace.events import RunStarted as RunStarted
+    from swarmlet.trace.events import StepEnded as StepEnded
+    from swarmlet.trace.events import StepRetried as StepRetried
+    from swarmlet.trace.events import StepStarted as StepStarted
+    from swarmlet.trace.events import TextDelta as TextDelta
+    from swarmlet.trace.events import ToolEnded as ToolEnded
+    from swarmlet.trace.events import ToolStarted as ToolStarted
+    from swarmlet.trace.journal import Journal as Journal
+    from swarmlet.trace.journal import MemoryJournal as MemoryJournal
+    from swarmlet.trace.journal import Question as Question
+    from swarmlet.trace.journal import RunSummary as RunSummary
+    from swarmlet.trace.journal import SqliteJournal as SqliteJournal
+    from swarmlet.trace.journal import read_export as read_export
+    from swarmlet.trace.read import CallRecord as CallRecord
+    from swarmlet.trace.read import StepRecord as StepRecord
+    from swarmlet.trace.read import ToolRecord as ToolRecord
+    from swarmlet.trace.read import Trace as Trace
+    from swarmlet.trace.refed import Feed as Feed
+    from swarmlet.trace.refed import feed_of as feed_of
+    from swarmlet.trace.result import PartialRun as PartialRun
+    from swarmlet.trace.result import Run as Run
 
 __all__ = [
     "CallEnded",
@@ -44,13 +51,16 @@ __all__ = [
     "Fault",
     "Feed",
     "Journal",
+    "MemoryJournal",
     "Noted",
     "PartialRun",
+    "Question",
     "Run",
     "RunEnded",
     "RunId",
     "RunStarted",
     "RunSummary",
+    "SqliteJournal",
     "StepEnded",
     "StepRecord",
     "StepRetried",
@@ -61,4 +71,51 @@ __all__ = [
     "ToolStarted",
     "Trace",
     "feed_of",
+    "read_export",
 ]
+
+_HOMES = {
+    "CallEnded": "swarmlet.trace.events",
+    "CallRecord": "swarmlet.trace.read",
+    "CallStarted": "swarmlet.trace.events",
+    "Event": "swarmlet.trace.events",
+    "Fault": "swarmlet.trace.events",
+    "Feed": "swarmlet.trace.refed",
+    "Journal": "swarmlet.trace.journal",
+    "MemoryJournal": "swarmlet.trace.journal",
+    "Noted": "swarmlet.trace.events",
+    "PartialRun": "swarmlet.trace.result",
+    "Question": "swarmlet.trace.journal",
+    "Run": "swarmlet.trace.result",
+    "RunEnded": "swarmlet.trace.events",
+    "RunId": "swarmlet.trace.events",
+    "RunStarted": "swarmlet.trace.events",
+    "RunSummary": "swarmlet.trace.journal",
+    "SqliteJournal": "swarmlet.trace.journal",
+    "StepEnded": "swarmlet.trace.events",
+    "StepRecord": "swarmlet.trace.read",
+    "StepRetried": "swarmlet.trace.events",
+    "StepStarted": "swarmlet.trace.events",
+    "TextDelta": "swarmlet.trace.events",
+    "ToolEnded": "swarmlet.trace.events",
+    "ToolRecord": "swarmlet.trace.read",
+    "ToolStarted": "swarmlet.trace.events",
+    "Trace": "swarmlet.trace.read",
+    "feed_of": "swarmlet.trace.refed",
+    "read_export": "swarmlet.trace.journal",
+}
+"""Imported when they are first asked for: what graphs are made of needs none of them."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *globals()]

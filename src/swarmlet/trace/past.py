@@ -103,6 +103,7 @@ class Past:
         self.resumed: int = 0
         """How often the run was resumed already."""
         self._asked: dict[str, Asked] = {}
+        self._unanswered: set[str] = set()
         self._answers: dict[str, tuple[int, Answered]] = {}
         self._decided: set[tuple[str, str, str]] = set()
         self._void: dict[str, int] = {}
@@ -127,6 +128,10 @@ class Past:
     def asked(self, path: str) -> Asked | None:
         """The question that was asked at `path`."""
         return self._asked.get(path)
+
+    def unanswered(self, path: str) -> Asked | None:
+        """The question that was asked at `path` and that nobody has answered since, not even with what does not count."""
+        return self._asked[path] if path in self._unanswered else None
 
     def decided(self, path: str, by: str, chosen: str) -> bool:
         """Whether this choice is in the record."""
@@ -192,8 +197,11 @@ class Past:
                 self._opened(event)
             case Asked():
                 self._asked[event.path] = event
+                self._unanswered.add(event.path)
+                self._answers.pop(event.path, None)
             case Answered():
                 self._answers[event.path] = number, event
+                self._unanswered.discard(event.path)
             case Decided():
                 self._decided.add((event.path, event.by, event.chosen))
             case RunEnded():

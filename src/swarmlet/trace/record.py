@@ -10,21 +10,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Protocol
 
-from pydantic import TypeAdapter
-from pydantic_core import PydanticSerializationError, SchemaSerializer, to_json
-
+from swarmlet.trace.encode import text_of
 from swarmlet.trace.events import CallEnded, Digest, Fault
 from swarmlet.usage import Usage
 
 if TYPE_CHECKING:
+    from swarmlet.trace.encode import Encoder
     from swarmlet.trace.events import Event, RunId
-
-Encoder: TypeAlias = Callable[[object], bytes]
-"""Writes a value of one type as JSON."""
 
 
 def steady_clock() -> Callable[[], float]:
@@ -106,14 +101,6 @@ def digest_of(content: bytes) -> Digest:
     return Digest(blake2b(content, digest_size=16).hexdigest())
 
 
-def text_of(value: object, say: Callable[[object], str] = str) -> str:
-    """The text of an error, or of any value; nothing if it cannot say it."""
-    try:
-        return say(value)
-    except Exception:  # noqa: BLE001  # its own method failed, and it is being reported for something else
-        return ""
-
-
 def call_usage(event: CallEnded) -> Usage:
     """What one attempt of a model call cost, as far as the server told."""
     told = event.state == "finished" or event.input_tokens or event.output_tokens
@@ -135,58 +122,3 @@ def price_of(text: str | None) -> Decimal | None:
     except InvalidOperation:  # a journal that somebody else has written
         return None
     return price if price is None or price.is_finite() else None
-
-
-@final
-class Losses:
-    """Counts what was written in a way from which it cannot be read back."""
-
-    count = 0
-
-    @classmethod
-    def say(cls, value: object) -> str:
-        """What stands in the record for a value that JSON cannot say."""
-        cls.count += 1
-        return repr(value)
-
-
-def to_any_json(value: object) -> bytes:
-    """`value` as JSON by its own type; what JSON cannot say is written as its `repr`."""
-    try:
-        return to_json(value, fallback=Losses.say, inf_nan_mode="constants")
-    except (PydanticSerializationError, ValueError):  # half a surrogate pair, a circle
-        Losses.count += 1
-        return to_json(ascii(value))
-
-
-def encoder(type_: object) -> Encoder:
-    """The encoder of values that are declared as `type_`. Nothing is built before the first value comes.
-
-    What a subclass adds is written too: two values that differ must not have the same digest.
-    """
-    writers: dict[type, Encoder] = {}
-
-    def encode(value: object) -> bytes:
-        kind = type(value)
-        write = writers.get(kind)
-        if write is None:
-            write = writers[kind] = _writer(kind if type_ in cast("tuple[object, ...]", kind.__mro__) else type_)
-        try:
-            return write(value)
-        except (PydanticSerializationError, ValueError):  # half a surrogate pair, a circle
-            return to_any_json(value)
-
-    return encode
-
-
-_KNOWN = getattr(SchemaSerializer.to_json, "__text_signature__", None) or ""
-_BY_OWN_TYPE: dict[str, Any] = {"polymorphic_serialization": True} if "polymorphic_serialization" in _KNOWN else {}
-"""Models within a value by their own types too; pydantic 2.12 writes those as declared."""
-
-
-def _writer(type_: Any) -> Encoder:  # Any: the type is known at run time only
-    try:
-        serializer = TypeAdapter[Any](type_).serializer
-        return partial(serializer.to_json, warnings=False, fallback=Losses.say, **_BY_OWN_TYPE)
-    except Exception:  # noqa: BLE001  # pydantic has no schema for it, or the type's own code made a wrong one
-        return to_any_json

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from swarmlet.trace.events import Digest, Fault
+    from swarmlet.trace.journal.base import RunSummary
     from swarmlet.trace.read import CallRecord, StepRecord, ToolRecord, Trace
-    from swarmlet.trace.store import RunSummary
     from swarmlet.usage import Usage
 
 Data: TypeAlias = dict[str, object]

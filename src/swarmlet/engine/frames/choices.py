@@ -12,7 +12,7 @@ from swarmlet.errors import StepFailed
 from swarmlet.graph.team import HandedOver
 from swarmlet.graph.within import Partial
 from swarmlet.policy.options import Harvest
-from swarmlet.trace.record import text_of
+from swarmlet.trace.encode import text_of
 
 if TYPE_CHECKING:
     from swarmlet.graph.cascade import CascadeShape

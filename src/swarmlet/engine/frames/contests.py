@@ -15,7 +15,7 @@ from swarmlet.engine.frame import Decision, Frame, Place, Sleep
 from swarmlet.engine.step import all_failed
 from swarmlet.errors import NoQuorum, StepFailed
 from swarmlet.graph.ballot import Ballot
-from swarmlet.trace.record import text_of
+from swarmlet.trace.encode import text_of
 
 if TYPE_CHECKING:
     from swarmlet.graph.best import BestShape

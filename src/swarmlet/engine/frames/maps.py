@@ -11,7 +11,7 @@ from swarmlet.engine.frame import END, Frame, Place, Pull
 from swarmlet.engine.step import all_failed
 from swarmlet.errors import RunError, StepFailed
 from swarmlet.graph.each import EachShape, Failed
-from swarmlet.trace.record import text_of
+from swarmlet.trace.encode import text_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence

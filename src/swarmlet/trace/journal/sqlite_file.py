@@ -1,29 +1,23 @@
 """The journal's file: its tables, how it is opened, who may write it, and what is said when it cannot be.
 
-One SQLite file, with one table each for runs, events and recorded values. `journal` sits on top and knows
-what the rows mean. Here it is only settled that a file is ours, whole, and written by one process at a
-time.
+One SQLite file, with one table each for runs, events, recorded values, and the runs that go on. Here it is only settled that
+a file is ours, whole, and written by one process at a time.
 
-While a process writes, the file is in WAL mode, so that readers and the writer do not wait for one another.
-When the writer closes, it is put back into one plain file, which a reader can open without creating
-anything beside it.
+While a process writes, the file is in WAL mode, so that readers and the writer do not wait for one another. When the writer
+closes, it is put back into one plain file, which a reader can open without creating anything beside it.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Final, final
 
 from swarmlet.errors import JournalError
-from swarmlet.trace.events import RunId
-from swarmlet.trace.read import StepState
-from swarmlet.usage import Usage
+from swarmlet.trace.journal.base import FORMAT
+from swarmlet.trace.journal.sqlite_lock import WriterLock
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,13 +25,10 @@ if TYPE_CHECKING:
 APPLICATION_ID: Final = 0x53574C54
 """`SWLT`: marks an SQLite file as a journal."""
 
-SCHEMA_VERSION: Final = 1
-"""Raised when the tables or the events change in a way that older readers would misread."""
-
 BUSY_SECONDS: Final = 5.0
 """How long to wait for another program that holds the file, such as an `sqlite3` shell in a transaction."""
 
-SCHEMA: Final = (
+_FORMAT_1: Final = (
     """
     CREATE TABLE runs (
         run TEXT PRIMARY KEY, name TEXT NOT NULL, node TEXT NOT NULL, version TEXT NOT NULL,
@@ -58,46 +49,19 @@ SCHEMA: Final = (
     """,
     "CREATE INDEX events_by_run ON events (run)",
     "CREATE TABLE contents (digest TEXT PRIMARY KEY, content BLOB NOT NULL)",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
-SUMMARY: Final = (
-    "run, name, node, started, last, state, steps, requests, input_tokens, cached_tokens, output_tokens, usd, unpriced_requests"
+_FROM_1_TO_2: Final = (
+    # when it was recorded last, for the one who deletes values that nothing names
+    "ALTER TABLE contents ADD COLUMN touched REAL NOT NULL DEFAULT 0",
+    # the runs that go on in the process that has the writer's lock; without that lock nobody goes on
+    "CREATE TABLE claims (run TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX runs_by_state ON runs (state, started)",
+    "CREATE INDEX questions ON events (run, seq) WHERE kind IN ('asked', 'answered')",
+    f"PRAGMA user_version = {FORMAT}",
 )
-SummaryRow: TypeAlias = tuple[str, str, str, float, float, str, int, int, int, int, int, str, int]
 
-
-@final
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """One run in the list of runs."""
-
-    id: RunId
-    """The run's id."""
-    name: str
-    """Name of the node that ran."""
-    node: str
-    """Where that node is defined: `module:qualified.name`."""
-    state: StepState
-    """How the run ended; `running` if it has not, or if its process was killed."""
-    started_at: float
-    """When, in seconds since 1970 (UTC)."""
-    seconds: float
-    """Wall time until its last event."""
-    steps: int
-    """How many steps it has started."""
-    usage: Usage
-    """What it cost, failed attempts included."""
-
-
-def summary(row: SummaryRow) -> RunSummary:
-    """The run that a row of `SUMMARY` tells of."""
-    run, name, node, started, last, state, steps, *tokens, usd, unpriced = row
-    requests, given, cached, written = cast("tuple[int, int, int, int]", tokens)
-    usage = Usage(requests, given, cached, written, Decimal(usd), unpriced)
-    return RunSummary(RunId(run), name, node, cast("StepState", state), started, last - started, steps, usage)
-
+SCHEMA: Final = (*_FORMAT_1, f"PRAGMA application_id = {APPLICATION_ID}", *_FROM_1_TO_2)
 
 _REASONS: Final = {
     sqlite3.SQLITE_NOTADB: "it is not a swarmlet journal (not an SQLite file)",
@@ -109,6 +73,12 @@ _REASONS: Final = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
     sqlite3.SQLITE_PERM: "it may not be accessed",
 }
+_REMEDIES: Final = {
+    sqlite3.SQLITE_FULL: "make room, then resume",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable, or name another one",
+    sqlite3.SQLITE_CORRUPT: "`swarmlet journal verify` says more; restore it from a backup, or name a new file",
+    sqlite3.SQLITE_BUSY: "end that program's transaction",
+}
 
 
 def explain(path: Path, error: Exception) -> JournalError:
@@ -118,28 +88,33 @@ def explain(path: Path, error: Exception) -> JournalError:
     if isinstance(error, OSError):
         return JournalError(f"cannot use the journal {str(path)!r}: {error.strerror or error}")
     code = getattr(error, "sqlite_errorcode", None)
-    reason = _REASONS.get(code & 0xFF, "") if isinstance(code, int) else ""
-    return JournalError(f"cannot use the journal {str(path)!r}: {f'{reason} ({error})' if reason else error}")
+    primary = code & 0xFF if isinstance(code, int) else 0
+    reason, remedy = _REASONS.get(primary, ""), _REMEDIES.get(primary, "")
+    told = f"{reason} ({error})" if reason else f"{error}"
+    return JournalError(f"cannot use the journal {str(path)!r}: {told}{f'; {remedy}' if remedy else ''}")
 
 
 @contextmanager
-def reading(path: Path) -> Generator[sqlite3.Connection]:
-    """A read-only connection to the journal at `path`. Raises `JournalError`. Creates no file."""
+def reading(path: Path) -> Generator[tuple[sqlite3.Connection, int]]:
+    """A read-only connection to the journal at `path`, in a transaction, and its format. Raises `JournalError`. Creates no
+    file."""
     if not path.exists():
         raise JournalError(f"there is no journal at {str(path)!r}")
     if not path.is_file():
         raise JournalError(f"cannot use the journal {str(path)!r}: it is no file")
     try:
         with closing(_open_reader(path)) as connection:
-            if not _is_journal(connection, path):
+            connection.execute("BEGIN")
+            found = format_of(connection, path)
+            if not found:
                 raise JournalError(f"the journal {str(path)!r} is empty: no run was recorded in it yet")
-            yield connection
-    except sqlite3.Error as error:
+            yield connection, found
+    except (OSError, sqlite3.Error) as error:
         raise explain(path, error) from error
 
 
 def _open_reader(path: Path) -> sqlite3.Connection:
-    connection = _connect(path, "ro")
+    connection = connect(path, "ro")
     try:
         connection.execute("PRAGMA application_id").fetchone()
     except sqlite3.OperationalError as error:
@@ -147,8 +122,8 @@ def _open_reader(path: Path) -> sqlite3.Connection:
         if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
             raise
         # a writer was killed in the few milliseconds in which it works outside of the WAL
-        WritableFile(path).close()
-        return _connect(path, "ro")
+        WritableFile(path, migrate=False).close()
+        return connect(path, "ro")
     except BaseException:
         connection.close()
         raise
@@ -159,13 +134,13 @@ def _open_reader(path: Path) -> sqlite3.Connection:
 class WritableFile:
     """The journal at `path`, created if need be, opened by the one process that may write it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, migrate: bool = True) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(path)
             self._lock = WriterLock(path)
             try:
-                self.connection: sqlite3.Connection = _open_writer(path)
+                self.connection: sqlite3.Connection = _open_writer(path, migrate=migrate)
             except BaseException:
                 self._lock.release()
                 raise
@@ -185,17 +160,18 @@ def _refuse_foreign(path: Path) -> None:
     if path.exists() and not path.is_file():
         raise JournalError(f"cannot use the journal {str(path)!r}: it is no file")
     if path.exists():
-        with suppress(sqlite3.OperationalError), closing(_connect(path, "ro")) as connection:
-            _is_journal(connection, path)
+        with suppress(sqlite3.OperationalError), closing(connect(path, "ro")) as connection:
+            format_of(connection, path)
 
 
-def _open_writer(path: Path) -> sqlite3.Connection:
+def _open_writer(path: Path, *, migrate: bool) -> sqlite3.Connection:
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # prompts are private
-    connection = _connect(path, "rw")
+    connection = connect(path, "rw")
     try:
-        if not _is_journal(connection, path):
-            _create_tables(connection)
+        found = format_of(connection, path)
+        if migrate:
+            make_tables(connection, found)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
@@ -204,74 +180,60 @@ def _open_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection to a file that is not trusted: what stands in its schema may call no function that has effects."""
+    connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,  # opened where errors can be told, then used by the writer thread alone
     )
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
 
 
-def _is_journal(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file has our tables; `False` if it has none at all. Anything else is not ours to touch."""
+def format_of(connection: sqlite3.Connection, path: Path) -> int:
+    """The format of the tables; 0 if there are none at all. Anything else is not ours to touch."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application == APPLICATION_ID:
-        if version > SCHEMA_VERSION:
+        if version > FORMAT:
             raise JournalError(
                 f"the journal {str(path)!r} has format {version}, and this swarmlet knows formats up to "
-                f"{SCHEMA_VERSION}: a newer swarmlet wrote it, so upgrade swarmlet"
+                f"{FORMAT}: a newer swarmlet wrote it, so upgrade swarmlet"
             )
-        return True
+        _check_tables(connection, path, version)
+        return int(version)
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application or version or tables:
         raise JournalError(f"{str(path)!r} is not a swarmlet journal but an SQLite file of another program")
-    return False
+    return 0
 
 
-def _create_tables(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")  # a process that dies here leaves an empty file, not half a schema
-    for statement in SCHEMA:
-        connection.execute(statement)
-    connection.execute("COMMIT")
+def _check_tables(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """A view in place of a table, or a trigger, would make reading and writing do what somebody else wants."""
+    rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master").fetchall()
+    found = {
+        (kind if "VIRTUAL" not in sql.upper().split("(")[0] else "virtual", name)
+        for kind, name, sql in rows
+        if not str(name).startswith(("sqlite_autoindex", "sqlite_stat"))
+    }
+    tables = {"runs", "events", "contents"} if version == 1 else {"runs", "events", "contents", "claims"}
+    if {name for kind, name in found if kind == "table"} != tables or {kind for kind, _ in found} - {"table", "index"}:
+        raise JournalError(f"cannot use the journal {str(path)!r}: its tables are not those of a swarmlet journal")
 
 
-class WriterLock:
-    """Held by the one process that writes a journal; the operating system lets go of it when that process
-    dies.
-
-    SQLite would allow several writers, but before 3.51.3 two connections that both checkpoint can lose
-    data. The lock is a file of its own, because opening and closing the journal itself would drop SQLite's
-    own locks. Where there is no `flock` (Windows) nothing is locked: there it is the user's part to give
-    each process a journal of its own.
-    """
-
-    def __init__(self, journal: Path) -> None:
-        path = journal.with_name(f"{journal.name}-lock")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            self._lock(journal)
-        except BaseException:
-            os.close(self._file)
-            raise
-
-    def _lock(self, journal: Path) -> None:
-        if sys.platform != "win32":
-            import fcntl
-
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(self._file, 20).decode(errors="replace").strip() or "unknown"
-                raise JournalError(
-                    f"the journal {str(journal)!r} is being written by another process (pid {holder}): "
-                    "give each process a journal of its own"
-                ) from None
-        os.ftruncate(self._file, 0)
-        os.write(self._file, f"{os.getpid()}\n".encode())
-
-    def release(self) -> None:
-        """Let another process write. The lock's file stays: removing it would be a race."""
-        os.close(self._file)
+def make_tables(connection: sqlite3.Connection, found: int) -> None:
+    """Create the tables, or change those of an older format. A process that dies here leaves what was."""
+    if found == FORMAT:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in _FROM_1_TO_2 if found else SCHEMA:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise

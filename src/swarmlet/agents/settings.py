@@ -1,0 +1,45 @@
+"""What an agent is made of, beside its prompt function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swarmlet.models.base import ChatRequest
+
+if TYPE_CHECKING:
+    from swarmlet.agents.output import Output
+    from swarmlet.agents.tools import Tool
+    from swarmlet.models.base import Message
+    from swarmlet.models.fit import Fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """What an agent is made of, beside its prompt function."""
+
+    instructions: str
+    tools: tuple[Tool, ...]
+    output: Output[object]
+    max_turns: int
+    max_tokens: int
+    min_tokens: int | None
+    repairs: int
+    temperature: float | None
+    seed: int | None
+    policies: tuple[Fit, ...]
+    cache_key: str
+    """Tells the provider's cache which requests begin alike: the same in every process, for this agent and no other."""
+
+    def request(self, model: str, messages: tuple[Message, ...]) -> ChatRequest:
+        """The request of the first turn."""
+        return ChatRequest(
+            model=model,
+            messages=messages,
+            tools=tuple(tool.definition for tool in self.tools),
+            format=self.output.format,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            seed=self.seed,
+            cache_key=self.cache_key,
+        )

@@ -1,0 +1,93 @@
+"""Nodes of a module, as another process would import them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import BaseModel
+
+from swarmlet import Budget, Retry, each, graph, node
+
+
+class Task(BaseModel):
+    text: str
+    due: datetime | None = None
+
+
+class Big(Task):
+    size: int = 0
+
+
+@dataclass
+class Price:
+    usd: Decimal
+
+
+@node
+async def read(task: Task, *extra: str, kind: Literal["a", "b"] = "a", **more: int) -> Price:
+    return Price(Decimal(len(task.text) + len(extra) + sum(more.values())))
+
+
+@node
+def double(number: float) -> float:
+    return number * 2
+
+
+@node
+def anything(value: object) -> object:
+    return value
+
+
+@graph
+def doubled(numbers: list[float]) -> list[float]:
+    return each(double)(numbers)
+
+
+named = each(double)
+careful = double.with_options(retry=Retry(on=OSError))
+bounded = read.with_options(budget=Budget(tokens=500), timeout=9)
+
+
+def plain(number: int) -> int:
+    return number
+
+
+lifted = node(plain)
+nameless = node(name="nameless")(lambda number: number)
+
+
+@node
+def stream(numbers: Iterator[int]) -> int:
+    return sum(numbers)
+
+
+@node
+def call(function: Callable[[], int]) -> int:
+    return function()
+
+
+@node
+async def either(numbers: list[int] | AsyncIterable[int]) -> int:
+    return sum(numbers) if isinstance(numbers, list) else 0
+
+
+class Connection:
+    """Something that no JSON holds."""
+
+
+@node
+def query(connection: Connection) -> Connection:
+    return connection
+
+
+class Flows:
+    @staticmethod
+    def inner(number: int) -> int:
+        return number
+
+
+NOT_A_NODE = 3
