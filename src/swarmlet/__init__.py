@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 
 from swarmlet.agents.agent import Agent as Agent
 from swarmlet.agents.agent import agent as agent
+from swarmlet.agents.approval import Approve as Approve
+from swarmlet.agents.approval import Refuse as Refuse
+from swarmlet.agents.ask import ask as ask
 from swarmlet.agents.tools import Tool as Tool
 from swarmlet.agents.tools import tool as tool
 from swarmlet.engine.context import current as current
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
     from swarmlet.swarm.swarm import Swarm as Swarm
     from swarmlet.swarm.swarm import run as run
     from swarmlet.swarm.swarm import run_sync as run_sync
+    from swarmlet.trace.journal import Question as Question
     from swarmlet.trace.read import Trace as Trace
     from swarmlet.trace.result import PartialRun as PartialRun
     from swarmlet.trace.result import Run as Run
@@ -82,6 +86,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Again",
     "Agent",
+    "Approve",
     "Breaker",
     "Budget",
     "BudgetExceeded",
@@ -105,6 +110,8 @@ __all__ = [
     "Partial",
     "PartialRun",
     "Profile",
+    "Question",
+    "Refuse",
     "Retry",
     "Room",
     "RoundsExhausted",
@@ -126,6 +133,7 @@ __all__ = [
     "Window",
     "WiringError",
     "agent",
+    "ask",
     "best",
     "cascade",
     "current",
@@ -153,6 +161,7 @@ _LATER = {
     "MemoryCache": "swarmlet.models.cache",
     "OpenAIModel": "swarmlet.models.openai",
     "PartialRun": "swarmlet.trace.result",
+    "Question": "swarmlet.trace.journal",
     "Profile": "swarmlet.models.profiles",
     "Room": "swarmlet.models.fit",
     "Run": "swarmlet.trace.result",

@@ -35,12 +35,16 @@ import anyio
 import anyio.to_thread
 from pydantic import BaseModel
 
+from swarmlet import Budget, Limits, OpenAIModel, Swarm, agent, each
+from swarmlet.models.base import Message
+from swarmlet.trace import TextDelta
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from openai import AsyncOpenAI
 
-    from swarmlet.models.base import ChatModel, Message
+    from swarmlet.models.base import ChatModel
 
 CHUNKS = 100
 """Events of a stream; as in `calls_server`."""
@@ -159,15 +163,12 @@ class SwarmletCaller:
 
     async def round(self, case: Case) -> None:
         """All calls of the case."""
-        from swarmlet import Budget, Limits, Swarm, agent, each
-
         before = history(case.history)
 
-        @agent(Answer if case.schema else str, max_tokens=500)
+        @agent(Answer if case.schema else str, instructions=SYSTEM, max_tokens=500)
         def answer(text: str) -> list[str | Message]:
             return [*before, text]
 
-        answer.__doc__ = SYSTEM
         asks = each(answer, concurrency=case.at_once)
         questions = [question(number) for number in range(case.calls)]
         if case.pause not in self._models:
@@ -178,8 +179,6 @@ class SwarmletCaller:
             if not case.stream:
                 await swarm.run(asks, questions)
                 return
-            from swarmlet.trace import TextDelta
-
             async with swarm.stream(asks, questions) as stream:
                 async for event in stream:
                     if isinstance(event, TextDelta):
@@ -211,8 +210,6 @@ def question(number: int) -> str:
 def history(length: int) -> list[Message]:
     """Messages before the question, the same objects each time as in the turns of an agent."""
     if length not in _HISTORIES:
-        from swarmlet.models.base import Message
-
         made = [(Message.user, Message.assistant)[number % 2](f"{number}: " + "so it was said. " * 20) for number in range(length)]
         _HISTORIES[length] = made
     return _HISTORIES[length]
@@ -234,8 +231,6 @@ def caller(name: str, url: str, stack: AsyncExitStack) -> Caller:
         client = AsyncOpenAI(api_key="sk-none", http_client=http, max_retries=0)
         stack.push_async_callback(client.close)
         return SdkCaller(client, url)
-    from swarmlet import OpenAIModel
-
     def model(base_url: str) -> OpenAIModel:
         made = OpenAIModel("gpt-4o-mini", base_url=base_url, api_key="sk-none")
         stack.push_async_callback(made.aclose)

@@ -15,6 +15,7 @@ import re
 import sys
 import time
 from importlib.util import find_spec
+from typing import cast
 
 CHUNKS = 100
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -75,7 +76,7 @@ class _Talk(asyncio.Protocol):
     """One connection; requests on it come one after the other."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("asyncio.WriteTransport", transport)
         self.seen = b""
 
     def data_received(self, data: bytes) -> None:
@@ -106,7 +107,7 @@ class _Talk(asyncio.Protocol):
             asyncio.get_running_loop().call_later(pause, self.later, pause, answers, at + 1)
 
     def send(self, answer: bytes) -> None:
-        if isinstance(self.transport, asyncio.WriteTransport) and not self.transport.is_closing():
+        if not self.transport.is_closing():
             self.transport.write(answer)
 
 

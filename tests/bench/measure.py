@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.bench.ours import Ours
     from tests.bench.peers.harness import Run
 
+MANY = 5_000
+
 
 @dataclass
 class Bench:
@@ -25,6 +27,10 @@ class Bench:
     ours: Ours
     figures: dict[str, float] = field(default_factory=dict[str, float])
     units: list[float] = field(default_factory=list[float])
+
+    def rounds_for(self, steps: int) -> int:
+        """How often to take a figure: less often where it takes long, and so varies less."""
+        return self.rounds if steps < MANY else max(1, self.rounds // 2)
 
     async def unit(self) -> float:
         """CPU seconds of a raw task, now."""
@@ -38,7 +44,7 @@ class Bench:
             await run()
         units: list[float] = []
         taken: dict[str, list[float]] = {name: [] for name in runs}
-        for _ in range(rounds or self.rounds):
+        for _ in range(rounds or self.rounds_for(max(steps for _, steps in runs.values()))):
             units.append(await self.unit())
             for name, (run, steps) in runs.items():
                 taken[name].append(await seconds_of(run) / steps)

@@ -122,6 +122,11 @@ far = where.with_options(name="far", queue="special")
 broken = fail.with_options(name="broken", queue="special")
 
 
+@node
+async def plain(text: str) -> str:
+    return f"plain {text}"
+
+
 @graph
 def split(word: str) -> tuple[str, str]:
     return say(word), away(word)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 from uuid import uuid4
@@ -31,6 +31,7 @@ class Process:
         self._process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, bufsize=1)
         self.pid = self._process.pid
         self.said: list[str] = []
+        self._told = False
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -62,11 +63,16 @@ class Process:
         """Whether it has not ended."""
         return self._process.poll() is None
 
+    def leave(self) -> None:
+        """Tell it to leave, once."""
+        if self.alive and not self._told:
+            self._told = True
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+
     def end(self) -> int:
         """The exit status, once it has ended; it is told to, if it was not."""
-        with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGCONT)
-        self._process.terminate()
+        self.leave()
         try:
             status = self._process.wait(30)
         finally:
@@ -106,9 +112,7 @@ class Site:
             yield started
         finally:
             for one in started:
-                if one.alive:
-                    one.signal(signal.SIGCONT)
-                    one.signal(signal.SIGTERM)
+                one.leave()
             for one in started:
                 one.end()
 

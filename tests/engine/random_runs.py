@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, assume, settings
 
 from swarmlet import NoQuorum, StepFailed
 from swarmlet.engine.cashier import Cashier
+from swarmlet.engine.people import Desk
 from swarmlet.errors import DeadlineExceeded, RoundsExhausted, RunError
 from swarmlet.swarm.running import Running
 from swarmlet.trace.events import StepEnded, StepStarted
@@ -42,15 +43,17 @@ async def no_flush() -> None:
 
 
 def begin(of: object, value: int) -> Running:
+    recorder = Recorder(cast("Any", "run"), (), True)
     return Running(
         node=cast("Any", of),
         args=(value,),
         kwargs={},
-        recorder=Recorder(cast("Any", "run"), (), True),
+        recorder=recorder,
         resources={},
         flush=no_flush,
         cashier=Cashier(),
         account=None,
+        desk=Desk(recorder),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swarmlet import JournalError, Swarm, each
+from swarmlet import JournalError, StepFailed, Swarm, agent, each, tool
 from swarmlet.models.base import ChatReply, ChatRequest, Message, ToolCall
 from swarmlet.testing import RecordedCall, Recording, Say, ScriptedServer, call, recording, replay, save_recording
 from swarmlet.testing.replays.call import form_of
@@ -84,6 +84,33 @@ async def test_a_journals_run_gives_the_same_file(server: ScriptedServer, tmp_pa
     save_recording(Journal(tmp_path / "j.sqlite").trace(run.id), tmp_path / "journal")
 
     assert (tmp_path / "memory").read_bytes() == (tmp_path / "journal").read_bytes()
+
+
+@pytest.mark.anyio
+async def test_a_resumed_run_is_recorded_as_one(server: ScriptedServer, tmp_path: Path) -> None:
+    ways = iter([OSError("closed"), None])
+
+    def umbrella(city: str) -> str:
+        if error := next(ways, None):
+            raise error
+        return f"Take one to {city}."
+
+    pack = agent(str, tools=[tool(umbrella, on_error="raise")], name="pack")(prompt)
+    server.script(call("umbrella", city="Oslo"), "Packed.")
+    async with Swarm(model=model_at(server), journal=tmp_path / "j.sqlite") as swarm:
+        with pytest.raises(StepFailed) as caught:
+            await swarm.run(pack, "Oslo")
+        assert caught.value.run is not None
+        run = await swarm.resume(caught.value.run.id, pack)
+
+    made = recording(Journal(tmp_path / "j.sqlite").trace(run.id))
+    assert [one.turn for one in made.calls] == [1, 2]
+    async with replay(made) as swarm:
+        assert (await swarm.run(pack, "Oslo")).output == "Packed."
+
+
+def prompt(city: str) -> str:
+    return city
 
 
 @pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -53,6 +54,7 @@ from swarmlet.testing import (
     replay,
     save_recording,
 )
+from swarmlet.testing.replays.replay import SwarmSettings
 from swarmlet.trace import TextDelta
 from tests.testing.replaying import City, capital, forecast, model_at, not_recorded, of, outputs_of, run_on, say
 
@@ -560,3 +562,8 @@ async def test_a_call_that_was_cancelled_and_now_is_not_fails_in_the_end(
     with pytest.raises(StepFailed, match="was cancelled before its reply came"):
         async with replay(run) as swarm:
             await swarm.run(slow, "Who?")
+
+
+def test_a_replay_takes_every_setting_of_a_swarm() -> None:
+    settings = set(inspect.signature(Swarm).parameters) - {"model", "models"}
+    assert settings == set(SwarmSettings.__annotations__)

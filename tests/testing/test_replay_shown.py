@@ -25,10 +25,10 @@ def test_lines_that_came_or_went_are_shown_whole() -> None:
 
 
 def test_settings_tools_and_schemas_are_named() -> None:
-    old = asks("x", temperature=0.5, tools=[{"name": "t", "description": "Looks up."}], format={"name": "City"})
-    new = asks("x", temperature=1.0, tools=[{"name": "t", "description": "Looks down."}], format={"name": "Town"})
+    old = asks("x", seed=7, tools=[{"name": "t", "description": "Looks up."}], format={"name": "City"})
+    new = asks("x", seed=8, tools=[{"name": "t", "description": "Looks down."}], format={"name": "Town"})
     assert difference(old, new) == [
-        "temperature: [-0-]{+1+}.[-5-]{+0+}",
+        "seed: [-7-]{+8+}",
         """tool 't': "description": "Looks [-up-]{+down+}.",""",
         """reply format: "name": "[-City-]{+Town+}\"""",
     ]

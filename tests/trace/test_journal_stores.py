@@ -12,7 +12,7 @@ import pytest
 
 from swarmlet.errors import JournalError, RunTaken
 from swarmlet.trace import Journal, RunId, read_export
-from swarmlet.trace.events import Digest
+from swarmlet.trace.events import Digest, State
 from swarmlet.trace.journal import JournalWriter, Pruned, Store
 from swarmlet.trace.read import StepState
 from tests.trace.journal_stores import Playing, postgres_url, store
@@ -45,7 +45,8 @@ async def test_what_was_flushed_is_there_for_others_and_all_of_it(store: Store) 
 
 async def test_runs_are_listed_newest_first_by_name_and_by_state(store: Store) -> None:
     with closing(store.open()) as writer:
-        for number, state in enumerate(("finished", "failed", "cancelled", "drained", "suspended")):
+        ended: tuple[State, ...] = ("finished", "failed", "cancelled", "drained", "suspended")
+        for number, state in enumerate(ended):
             Playing(writer, f"r{number}", at=number, name="odd" if number % 2 else "even").start().end(state)
         Playing(writer, "r5", at=5).start()
         await writer.flush()
@@ -243,7 +244,8 @@ async def filled(store: Store) -> None:
     with closing(store.open()) as writer:
         for number in range(4):
             Playing(writer, f"done{number}", at=100.0 * number).start(task="shared").step("solve/a", f"own {number}").end()
-        for state in ("failed", "cancelled", "drained", "suspended"):
+        resumable: tuple[State, ...] = ("failed", "cancelled", "drained", "suspended")
+        for state in resumable:
             Playing(writer, state, at=1_000.0).start(task=state).end(state)
         Playing(writer, "lost", at=1_100.0).start(task="lost")
         await writer.flush()

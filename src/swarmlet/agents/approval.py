@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias, final
+from typing import Annotated, ClassVar, TypeAlias, final
 
-from pydantic import ConfigDict, Field, StrictBool
+from pydantic import BeforeValidator, ConfigDict, StrictBool
 
-from swarmlet.engine.people import Answers, register
-
-if TYPE_CHECKING:
-    from swarmlet.trace.encode import Encoder
+from swarmlet.engine.people import Answers
 
 Approves: TypeAlias = "bool | Callable[[dict[str, object]], bool]"
 """Which calls of a tool a person must approve: all of them, or those for whose arguments a function says so."""
@@ -23,7 +20,7 @@ Approves: TypeAlias = "bool | Callable[[dict[str, object]], bool]"
 class Approve:
     """The tool may run. `True` says the same. `arguments` replace all those that the model wrote."""
 
-    arguments: Annotated[Mapping[str, object] | None, Field(min_length=0)] = None
+    arguments: Mapping[str, object] | None = None
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
@@ -36,15 +33,19 @@ class Refuse:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
+def _says_something(answer: object) -> object:
+    if answer == {}:
+        raise ValueError("{} is neither an approval nor a refusal: answer true, false, or with arguments or a reason")
+    return answer
+
+
 Verdict: TypeAlias = StrictBool | Approve | Refuse
 
 
 @cache
 def verdicts() -> Answers[Verdict]:
     """The answers that a question about a tool takes."""
-    answers: Answers[Verdict] = Answers(Verdict)
-    register("", answers)
-    return answers
+    return Answers(Annotated[Verdict, BeforeValidator(_says_something)])
 
 
 def as_verdict(answer: Verdict) -> Approve | Refuse:

@@ -11,7 +11,7 @@ import anyio
 from swarmlet.agents.counting import count
 from swarmlet.agents.sharing import Sent
 from swarmlet.engine.local import time_left
-from swarmlet.errors import BudgetExceeded, CircuitOpen, ModelError, NoApiKey
+from swarmlet.errors import BudgetExceeded, CircuitOpen, ModelError, NoApiKey, NotRecorded
 from swarmlet.models.savings import saved_by_cache
 from swarmlet.policy.account import Need
 from swarmlet.policy.retry import Retry, retried, transient
@@ -299,7 +299,7 @@ def _money(usd: Decimal | None) -> str | None:
 
 def _may_have_cost(error: BaseException) -> bool:
     """Whether a model may have worked before this error came. A refusal is free; after a lost connection nobody knows."""
-    if isinstance(error, NoApiKey | CircuitOpen):
+    if isinstance(error, NoApiKey | CircuitOpen | NotRecorded):
         return False
     status = error.status if isinstance(error, ModelError) else None
     return status is None or not 400 <= status < 500 or status == _TIMED_OUT

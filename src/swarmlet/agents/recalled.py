@@ -11,9 +11,11 @@ from swarmlet.models.base import ChatReply, Message
 from swarmlet.trace.events import CallSaved, ToolEnded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from swarmlet.engine.context import Current
     from swarmlet.engine.recall import Recall
-    from swarmlet.trace.events import Digest
+    from swarmlet.trace.events import Digest, ToolStarted
 
 
 @final
@@ -49,6 +51,31 @@ class Recalled:
     def tool(self, turn: int, id_: str) -> ToolEnded | bool:
         """How a call of a tool ended; if that is not known, whether it had begun."""
         return self._recall.tool(self._step.path, turn, id_)
+
+    def has(self, turn: int) -> bool:
+        """Whether the reply of this turn is in the record."""
+        return self._recall.reply(self._step.path, turn) is not None
+
+    def begun(self, turn: int, id_: str) -> ToolStarted | None:
+        """How a call of a tool was begun."""
+        found = self._tools.get((turn, id_))
+        return found[0] if found else None
+
+    def was_suspended(self, turn: int, id_: str) -> bool:
+        """Whether a call of a tool was left because a node in it waits for a person: then it goes on."""
+        found = self._tools.get((turn, id_))
+        return found is not None and found[1] is not None and found[1].state == "suspended"
+
+    def arguments(self, turn: int, id_: str) -> str | None:
+        """The arguments with which a call of a tool was begun: a person may have changed what the model wrote."""
+        begun = self.begun(turn, id_)
+        content = self._recall.text(begun.arguments) if begun is not None else None
+        return None if content is None else _texts().validate_json(content)
+
+    @property
+    def _tools(self) -> Mapping[tuple[int, str], tuple[ToolStarted, ToolEnded | None]]:
+        step = self._recall.past.step(self._step.path)
+        return {} if step is None else step.tools
 
     def text(self, ended: ToolEnded) -> str:
         """What the model was told of a tool."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
+from types import EllipsisType
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import anyio
@@ -28,6 +29,7 @@ from swarmlet.models.base import ToolDefinition, whole_text
 from swarmlet.trace.encode import text_of, to_any_json
 
 if TYPE_CHECKING:
+    from swarmlet.agents.approval import Approves
     from swarmlet.agents.signature import ToolSignature
     from swarmlet.engine.context import Current
     from swarmlet.graph.shape import AnyNode
@@ -51,6 +53,8 @@ class Tool:
     """Whether it acts on the world, so that nothing may run it again of its own accord."""
     on_lost: OnLost = "ask"
     """What becomes of a call with effects that was running when its process was killed."""
+    approve: Approves = False
+    """Which calls a person must approve before they run."""
 
     @property
     def name(self) -> str:
@@ -99,9 +103,10 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
-    timeout: float | None = 60,
+    timeout: float | EllipsisType | None = ...,
     on_error: OnToolError = "tell",
     effects: bool = False,
+    approve: Approves = False,
     on_lost: OnLost = "ask",
 ) -> Tool:
     """A function or a node as a tool, with settings.
@@ -109,27 +114,50 @@ def tool(
     Parameters come from its type hints, descriptions from its docstring. An async function runs on the event loop, a sync
     one in a worker thread; a node or a graph runs as a step below the agent's. Inside, `current()` names this one call of
     the tool, so `current().idempotency_key` differs from call to call and what `current().run` starts lies below it; context
-    variables that one call sets are not seen by another. `timeout` is in seconds. `on_error="tell"` gives errors to the
-    model as the tool's result, `"raise"` fails the agent.
+    variables that one call sets are not seen by another. `timeout` is in seconds: 60, or for a node that asks people none.
+    `on_error="tell"` gives errors to the model as the tool's result, `"raise"` fails the agent.
 
     `effects=True` says that it acts on the world: sends mail, pays, deletes. An agent that has it cannot be hedged, sampled by
     `vote` or `best`; and once the tool has begun, no step around it is tried again and no fallback that has the same tool is
     run. The model may well call it again.
 
+    `approve=True` has a person asked before each call, with the tool's name and its arguments; a function of the arguments, by
+    name, says which calls that is. The answer is `True` or `Approve(...)`, with other arguments if need be, `False` or
+    `Refuse(reason)`: then the model is told the reason. What is asked in one turn is asked at once, and other tools go on.
+
+    `on_lost` is for a tool with effects that was running when its process was killed: nobody knows whether it has acted. When
+    the run is resumed, `"ask"` asks a person: `True` or `Approve(...)` runs it again, with the same
+    `current().idempotency_key`, and `Refuse(reason)` tells the model what has really happened. `"retry"` runs it again without
+    asking, for what acts once for each key. `"fail"` fails the agent.
+
     Raises `GraphError` for a signature that the API would refuse.
     """
+    is_node = isinstance(cast("object", function), Node)
+    if isinstance(timeout, EllipsisType):
+        timeout = None if is_node and _asks(cast("AnyNode", function)) else 60
     if timeout is not None and not timeout > 0:
         raise GraphError(f"tool(timeout=) is in seconds and must be above 0, not {timeout!r}")
+    if on_lost not in ("ask", "retry", "fail"):
+        raise GraphError(f"tool(on_lost=) is 'ask', 'retry' or 'fail', not {on_lost!r}")
+    if not isinstance(cast("object", approve), bool) and not callable(approve):
+        raise GraphError(f"tool(approve=) is True, or a function of the arguments that gives True or False, not {approve!r}")
     if on_error not in ("tell", "raise"):
         raise GraphError(f"tool(on_error=) is 'tell' or 'raise', not {on_error!r}")
     if not isinstance(cast("object", effects), bool):
         raise GraphError(f"tool(effects=) is True or False, not {effects!r}")
-    is_node = isinstance(cast("object", function), Node)
     if effects and is_node:
         _check_retry(cast("AnyNode", function))
     facade = _facade(cast("AnyNode", function)) if is_node else function
     signature = tool_signature(facade, name=name, description=description)
-    return Tool(signature=signature, target=function, timeout=timeout, on_error=on_error, effects=effects, on_lost=on_lost)
+    return Tool(
+        signature=signature,
+        target=function,
+        timeout=timeout,
+        on_error=on_error,
+        effects=effects,
+        approve=approve,
+        on_lost=on_lost,
+    )
 
 
 def tools_of(given: Sequence[AnyTool]) -> tuple[Tool, ...]:
@@ -160,6 +188,25 @@ async def _invoke(target: Callable[..., object], bound: inspect.BoundArguments, 
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
         return await call_async(call, context)
     return await call_in_thread(call, context, partial(_note_left, getattr(target, "__name__", repr(target))))
+
+
+def _asks(node: AnyNode) -> bool:
+    """Whether a question to a person stands in a node: then nobody knows how long it takes."""
+    seen: set[int] = set()
+    stack = [node]
+    while stack:
+        one = stack.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        stack += [part.node for part in one.shape.parts()]
+        if isinstance(one.shape, Leaf):
+            if one.shape.asks:
+                return True
+            stack += one.shape.tools
+        if one.options.fallback is not None:
+            stack.append(cast("AnyNode", one.options.fallback))
+    return False
 
 
 def _check_retry(node: AnyNode) -> None:

@@ -168,7 +168,7 @@ class Conversation(Generic[T]):
         """Run the tools of one turn side by side, each under a step of its own; results go back in the order of the calls."""
         calls = _distinct(reply.tool_calls)
         uses = [ToolUse(self.tools, call, turn, self.step, self._step_of(call), self.past) for call in calls]
-        results = await all_of([use.run for use in uses], at_once=self.models.limits.tools)
+        results = await all_of(uses, at_once=self.models.limits.tools)
         if self.step.lease is not None:  # a tool that was given up may have left it without its place
             await self.step.lease.keep()
         answers = [Message.tool(call.id, text) for call, text in zip(calls, results, strict=True)]

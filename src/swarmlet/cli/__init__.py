@@ -6,14 +6,17 @@ go to standard error.
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
     from swarmlet.trace import Journal
+    from swarmlet.trace.journal import Store
     from swarmlet.trace.views import Table
 
 _PIPED_WIDTH: Final = 10_000
@@ -31,6 +34,8 @@ _STATE_STYLES: Final = {
     "running": "yellow",
     "cancelled": "dim",
     "drained": "magenta",
+    "suspended": "cyan",
+    "lost": "red",
 }
 
 
@@ -38,11 +43,43 @@ class UsageError(Exception):
     """The command cannot be carried out as it was given; says so in one sentence. Exit status 2."""
 
 
-def journal(options: Namespace) -> Journal:
-    """The journal that `--journal` names, or the user's own."""
-    from swarmlet.trace.journal import Journal, default_path
+def add_common(parser: ArgumentParser, *, suppress: bool) -> None:
+    """The options of all subcommands, which may stand before and after the subcommand's name."""
+    named: object = argparse.SUPPRESS if suppress else None
+    as_json: object = argparse.SUPPRESS if suppress else False
+    parser.add_argument(
+        "--journal",
+        metavar="PATH|URL",
+        default=named,
+        help="the journal: a file, or postgresql://... (default: SWARMLET_JOURNAL, else one in the user's state folder)",
+    )
+    parser.add_argument("--json", action="store_true", default=as_json, help="print JSON")
 
-    return Journal(options.journal or default_path())
+
+def store_of(options: Namespace) -> Store:
+    """Where the journal is that `--journal` names, or `SWARMLET_JOURNAL`, or the user's own."""
+    from swarmlet.trace.journal import SqliteJournal, default_path
+
+    named: str = options.journal or os.environ.get("SWARMLET_JOURNAL", "")
+    if named.startswith(("postgresql://", "postgres://")):
+        from swarmlet.bridges.journals import PostgresJournal
+
+        return PostgresJournal(named)
+    if "://" in named:
+        raise UsageError(f"--journal is the path of a file, or a URL that begins with postgresql://, not {_shown(named)!r}")
+    return SqliteJournal(named or default_path())
+
+
+def _shown(url: str) -> str:
+    """The kind of URL; the rest may hold a password."""
+    return f"{url.partition('://')[0]}://..."
+
+
+def journal_of(options: Namespace) -> Journal:
+    """That journal, for reading."""
+    from swarmlet.trace.journal import Journal
+
+    return Journal(store_of(options))
 
 
 def message(text: str) -> None:

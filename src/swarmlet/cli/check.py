@@ -88,10 +88,10 @@ class _Checked:
 
 def _check(targets: Sequence[str]) -> _Checked:
     checked = _Checked()
-    with _importing(), checking() as errors:
+    with importing(), checking() as errors:
         for target in targets:
             try:
-                checked.found.update(_nodes(target))
+                checked.found.update(nodes_named(target))
             except UsageError as error:
                 checked.not_found.append(str(error))
             except GraphError as error:  # not of a graph: of an agent, or of a combinator outside graphs
@@ -101,7 +101,7 @@ def _check(targets: Sequence[str]) -> _Checked:
 
 
 @contextmanager
-def _importing() -> Generator[None, None, None]:
+def importing() -> Generator[None, None, None]:
     """Modules of the current directory can be imported, and what they print is no data."""
     before = list(sys.path)
     here = str(Path.cwd())
@@ -115,7 +115,7 @@ def _importing() -> Generator[None, None, None]:
         sys.path[:] = before
 
 
-def _nodes(target: str) -> Found:
+def nodes_named(target: str) -> Found:
     """The nodes that a target names."""
     name, colon, attribute = target.partition(":")
     if not all(part.isidentifier() for part in [*name.split("."), *(attribute.split(".") if colon else [])]):
@@ -136,6 +136,14 @@ def _nodes(target: str) -> Found:
     if not isinstance(value, Node):
         raise UsageError(f"{target} is no node, it is of type {type(value).__name__!r}; @node makes a node of a function")
     return {target: cast("_AnyNode", value)}
+
+
+def imported(name: str) -> ModuleType:
+    """A module, also of the current directory. Raises `UsageError` if there is none, or if it cannot be imported."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError(f"{name!r} is no module: give package.module" + _hint(name))
+    with importing():
+        return _import(name)
 
 
 def _hint(name: str) -> str:

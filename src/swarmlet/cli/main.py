@@ -12,13 +12,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Final, NoReturn, cast
 
-from swarmlet.cli import UsageError, message
+from swarmlet.cli import UsageError, add_common, message
 from swarmlet.errors import SwarmletError
 
-COMMANDS: Final = ("demo", "check", "runs", "show")
+COMMANDS: Final = ("demo", "check", "runs", "show", "journal", "inbox", "answer", "resume", "worker")
 """The subcommands, in the order in which `--help` shows them; each is a module of this package."""
 
 
@@ -48,29 +47,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="swarmlet", description="Look at what swarms of agents did.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    _add_common(parser, suppress=False)
+    add_common(parser, suppress=False)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in [name for name in COMMANDS if name in arguments] or COMMANDS:
         module = import_module(f"swarmlet.cli.{name}")
         module.register(subparsers)
         subparser = subparsers.choices[name]
         subparser.set_defaults(run=module.run)
-        _add_common(subparser, suppress=True)
+        add_common(subparser, suppress=True)
     return parser
-
-
-def _add_common(parser: argparse.ArgumentParser, *, suppress: bool) -> None:
-    """The options of all subcommands, which may stand before and after the subcommand's name."""
-    journal: object = argparse.SUPPRESS if suppress else None
-    as_json: object = argparse.SUPPRESS if suppress else False
-    parser.add_argument(
-        "--journal",
-        metavar="PATH",
-        type=Path,
-        default=journal,
-        help="the journal to use (default: SWARMLET_JOURNAL, else one in the user's state folder)",
-    )
-    parser.add_argument("--json", action="store_true", default=as_json, help="print JSON")
 
 
 class _Version(argparse.Action):

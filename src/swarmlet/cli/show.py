@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
-from swarmlet.cli import journal, print_json, print_table
+from swarmlet.cli import journal_of, print_json, print_table
 from swarmlet.errors import SwarmletError
 from swarmlet.trace.read import ToolRecord
 from swarmlet.trace.views import (
@@ -41,7 +41,7 @@ def register(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 def run(options: Namespace) -> int:
     """Print the run, or the step."""
-    trace = journal(options).trace(options.run_id)
+    trace = journal_of(options).trace(options.run_id)
     if options.path is not None:
         _show_step(trace, _step(trace, options.path), as_json=options.json)
     elif options.json:

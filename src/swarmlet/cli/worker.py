@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from swarmlet.swarm.swarm import Swarm
 
 URL: Final = "SWARMLET_WORKERS_URL"
+_STOPPED: Final = 130
 
 
 def register(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -51,7 +53,7 @@ def register(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; then finish the steps that run, leave the rest to others, and return."""
+    """Serve until SIGTERM or SIGINT; then finish the steps that run, leave the rest to others, and return. Told twice, stop."""
     url = cast("str | None", options.url) or os.environ.get(URL)
     if not url:
         raise UsageError(f"which Postgres? --url postgresql://..., or {URL}")
@@ -66,31 +68,32 @@ def run(options: Namespace) -> int:
 
 async def _serve(options: Namespace, url: str) -> None:
     from swarmlet.bridges.workers import serve
+    from swarmlet.bridges.workers.beside import beside
     from swarmlet.bridges.workers.worker import DEFAULT_QUEUE
 
     leaving = anyio.Event()
-    async with anyio.create_task_group() as group:
-        group.start_soon(_until_told, leaving)
-        await serve(
-            options.modules,
-            url,
-            swarm=_maker(options.swarm) if options.swarm else None,
-            queues=options.queues or (DEFAULT_QUEUE,),
-            concurrency=options.concurrency,
-            lease=options.lease,
-            grace=options.grace,
-            leaving=leaving,
-            ready=lambda: message(f"a worker for {', '.join(options.modules)} is ready"),
-        )
-        group.cancel_scope.cancel()
+    work = partial(
+        serve,
+        options.modules,
+        url,
+        swarm=_maker(options.swarm) if options.swarm else None,
+        queues=options.queues or (DEFAULT_QUEUE,),
+        concurrency=options.concurrency,
+        lease=options.lease,
+        grace=options.grace,
+        leaving=leaving,
+        ready=lambda: message(f"a worker for {', '.join(options.modules)} is ready"),
+    )
+    await beside(partial(_until_told, leaving), work)
     message("the worker has left")
 
 
 async def _until_told(leaving: anyio.Event) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            if leaving.is_set():  # told twice: at once then, and others go on with what is left
-                raise KeyboardInterrupt
+            if leaving.is_set():  # at once then: what is not written is lost, and others go on when the lease has ended
+                message("told twice, so it stops here and now")
+                os._exit(_STOPPED)
             message("leaving: running steps finish, the rest goes to other workers")
             leaving.set()
 

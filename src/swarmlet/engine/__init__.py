@@ -11,8 +11,11 @@ cashier     where model calls reserve what they may spend
 calling     how a user's function is called: on the event loop or in a worker thread
 isolate     a coroutine in a context of its own, without a task
 stray       cancellations that nobody meant for the step
+recall      what earlier processes have done of the run
+restore     values out of the record, as they were
 keep        values and errors into the record, whatever they are
-local       the `StepRunner` of this process: options, attempts, the record of each step
+step_log    the record of each step
+local       the `StepRunner` of this process: options, attempts, fallbacks
 context     `current()`: what a running step may ask for
 
 The engine knows the shapes of nodes and opaque callables. It never hears of a model.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, final
 
@@ -159,3 +159,9 @@ def current_or_none() -> Current | None:
 def enter(step: Current) -> None:
     """Make `step` what `current()` gives in this context."""
     _current.set(step)
+
+
+def entered(step: Current, call: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+    """Call a function with `step` as what `current()` gives. In a context of its own."""
+    _current.set(step)
+    return call(*args, **kwargs)

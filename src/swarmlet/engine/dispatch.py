@@ -89,7 +89,7 @@ class Answer:
 
     def dump(self) -> str:
         """As JSON."""
-        return _answers().dump_json(self, exclude_defaults=True).decode()
+        return _answers().dump_json(self).decode()
 
     @classmethod
     def load(cls, text: str) -> Answer:

@@ -76,7 +76,7 @@ async def execute(
         _, outcome = known
         state.recall.take(step, outcome)
     else:
-        outcome = await state.runner.run(step)
+        outcome = state.runner.now(step) or await state.runner.run(step)
     if isinstance(outcome, Faulted):
         raise outcome.error
     return outcome.value
@@ -158,7 +158,9 @@ class _Driver:
     @property
     def stopped(self) -> bool:
         """Whether no more steps are to be started, though nothing has failed here."""
-        return (self._drains and self._state.draining) or any(harvest.over for harvest in self._harvests)
+        if self._harvests and any(harvest.over for harvest in self._harvests):
+            return True
+        return self._drains and self._state.draining
 
     def record(self) -> None:
         """Put the scheduler's decisions into the record."""
@@ -184,26 +186,40 @@ class _Driver:
         scheduler = self._scheduler
         while scheduler.ready and not scheduler.over and not self.stopped:
             step = scheduler.ready.popleft()
-            self._need_workers(group)
-            self._busy += 1
-            try:
-                outcome = await self._runner.run(step)
-            except Unfinished as why:
-                self.waits = why
+            outcome = self._runner.now(step) or await self._run(group, step)
+            if outcome is None:
                 continue  # it stays unfinished, and so does this node
-            finally:
-                self._busy -= 1
             self._tell(step, outcome)
-            self._after(group)
-            await self._be_fair()
+            now = self._after(group)
+            if now - self._yielded > FAIR_SHARE:
+                await checkpoint()
+                self._yielded = self._now()
 
-    def _after(self, group: TaskGroup) -> None:
-        """Do what the scheduler wants, now that it was told something."""
+    async def _run(self, group: TaskGroup, step: Step) -> Outcome | None:
+        self._need_workers(group)
+        self._busy += 1
+        try:
+            return await self._runner.run(step)
+        except Unfinished as why:
+            self.waits = why
+            return None
+        finally:
+            self._busy -= 1
+
+    def _after(self, group: TaskGroup) -> float:
+        """Do what the scheduler wants, now that it was told something. Tells the time."""
         scheduler = self._scheduler
         if self._recall is not None:
             self._remember(self._recall)
         if scheduler.decisions:
             self.record()
+        if scheduler.failures or scheduler.done or scheduler.errands:
+            self._act(group)
+        now = scheduler.moment.at = self._now()
+        return now
+
+    def _act(self, group: TaskGroup) -> None:
+        scheduler = self._scheduler
         ended = next((one for one in self._harvests if ran_out(scheduler.failures, one.scope)), None)
         if scheduler.failures and ended is not None:
             ended.end()  # what runs is paid for, so it may finish
@@ -213,7 +229,6 @@ class _Driver:
             group.cancel_scope.cancel("the outcome is fixed")
         elif scheduler.errands:
             self._send_errands(group)
-        scheduler.moment.at = self._now()
 
     def _remember(self, recall: Recall) -> None:
         """Settle the ready steps whose outcome is in the record, and those that become ready by that: in its order."""
@@ -289,11 +304,6 @@ class _Driver:
         if self._scheduler.ready and not self._spare:
             self._spare = True
             group.start_soon(self._spare_work, group)
-
-    async def _be_fair(self) -> None:
-        if self._now() - self._yielded > FAIR_SHARE:
-            await checkpoint()
-            self._yielded = self._now()
 
 
 def stopper(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -34,10 +34,11 @@ def keep_values(
 ) -> tuple[dict[str, Digest | None], Sequence[str]]:
     """The digests of the named values, and what is to be noted about those that cannot be kept."""
     kept: dict[str, Digest | None] = {}
-    problems: list[str] = []
+    problems: Sequence[str] = ()
     for name, value in values.items():
         kept[name], problem = _keep(recorder, name, value, encoders.get(name, to_any_json))
-        problems += problem
+        if problem:
+            problems = (*problems, *problem)
     return kept, problems
 
 

@@ -6,27 +6,26 @@ import math
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, cast, final
 
 import anyio
 
 from swarmlet.engine.calling import awaited, call_async, call_in_thread
-from swarmlet.engine.context import Current, enter
+from swarmlet.engine.context import Current, enter, entered
 from swarmlet.engine.driver import drive
 from swarmlet.engine.gates import Lease, gate
-from swarmlet.engine.keep import keep_result, keep_values
+from swarmlet.engine.isolate import in_context
 from swarmlet.engine.step import (
     Drained,
-    Faulted,
-    Finished,
     Outcome,
     Step,
-    Unfinished,
     all_failed,
     as_failure,
     flat,
     unfinished_in,
 )
+from swarmlet.engine.step_log import StepLog
 from swarmlet.engine.stray import stray_cancellation
 from swarmlet.errors import BudgetExceeded, DeadlineExceeded, StepFailed
 from swarmlet.graph.effects import effects_in
@@ -34,24 +33,22 @@ from swarmlet.graph.shape import Leaf
 from swarmlet.policy.account import Account
 from swarmlet.policy.budget import Budget
 from swarmlet.policy.retry import retried
-from swarmlet.trace.events import Decided, Noted, StepEnded, StepNotStarted, StepRetried, StepStarted
+from swarmlet.trace.events import Decided, StepNotStarted, StepRetried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Coroutine, Iterable
     from contextvars import Context
+    from types import TracebackType
 
     from swarmlet.engine.run_state import RunState
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Options
     from swarmlet.policy.retry import Retry
-    from swarmlet.trace.events import State
 
 LEFT_IN_THREAD = "cancelled while its function ran in a thread: threads cannot be stopped, so it runs on"
 DEEPEST = 100
 """How deep nodes may be nested that run in a scope of their own: a race in a race, a map that skips in a map that skips. Each
 level takes about ten calls of Python's stack, which holds a thousand."""
-LOOP_HELD = 0.05
-"""Seconds for which a sync node may hold the event loop before it is reported."""
 
 
 def time_left() -> float:
@@ -65,6 +62,35 @@ class LocalRunner:
 
     def __init__(self) -> None:
         self.state: RunState
+        self._log: StepLog
+
+    def attach(self, state: RunState) -> None:
+        """Work for this run."""
+        self.state, self._log = state, StepLog(state)
+
+    def now(self, step: Step) -> Outcome | None:
+        """The outcome of a sync function on the event loop, under nothing that bounds or repeats it: had without waiting."""
+        leaf, scope = step.node.shape, step.scope
+        if not isinstance(leaf, Leaf) or leaf.is_async or leaf.thread or scope.gates or not step.node.options.empty:
+            return None
+        if scope.retry is not None and scope.retry.on != ():
+            return None
+        self._log.begin(step)
+        current = Current(self.state, step.path, scope)
+        context = copy_context()
+        before = self.state.monotonic()
+        try:
+            value = context.run(entered, current, leaf.call, step.args, step.kwargs)
+        except BaseException as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
+            return self._log.stop(step, _meant(error))
+        finally:
+            current.over = True
+            self._log.held(step, self.state.monotonic() - before)
+        if iscoroutine(value):  # of a sync wrapper round an async function: `run` goes on from here
+            current.over = False
+            step.rest = partial(self._rest, value, current, context)
+            return None
+        return self._log.finish(step, value)
 
     async def run(self, step: Step) -> Outcome:
         """Execute `step`, with its start and its end in the record whatever happens."""
@@ -82,30 +108,25 @@ class LocalRunner:
             lease.give()
 
     async def _recorded(self, step: Step, lease: Lease | None) -> Outcome:
-        recorder, node = self.state.recorder, step.node
-        ready = step.ready.at if step.ready else None
-        waited = 0.0 if ready is None else max(0.0, self.state.monotonic() - ready)
-        inputs, problems = keep_values(recorder, step.named_arguments(), node.encode_inputs)
-        recorder.emit(StepStarted(at=recorder.now(), path=step.path, node=node.origin, inputs=inputs, waited=waited))
-        self._note(step.path, *problems)
+        log = self._log
+        if step.rest is None:
+            log.begin(step)
         try:
-            value = await self._or_fallback(step, lease)
-        except Exception as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
-            failure = as_failure(step.path, error)
-            recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="failed", error=recorder.fault(error)))
-            return Faulted(failure)
-        except BaseException as stop:
-            state: State = "cancelled"
-            if isinstance(stop, Unfinished):
-                state = "drained" if isinstance(stop, Drained) else "suspended"
-            recorder.emit(StepEnded(at=recorder.now(), path=step.path, state=state))
-            raise
-        output, note, problems = keep_result(recorder, value, node)
-        self._note(step.path, *problems)
-        recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="finished", output=output, type=note))
-        if step.scope.harvest is not None:
-            step.scope.harvest.take(step.path, value)
-        return Finished(value)
+            value = await (self._value(step, lease) if step.rest is None else step.rest())
+        except BaseException as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
+            return log.stop(step, error)
+        return log.finish(step, value)
+
+    def _value(self, step: Step, lease: Lease | None) -> Awaitable[object]:
+        """What the step gives: a function without options of its own is just called."""
+        shape, scope = step.node.shape, step.scope
+        if isinstance(shape, Leaf) and step.node.options.empty and (scope.retry is None or shape.retries_itself):
+            return self._call(shape, step, Current(self.state, step.path, scope, lease))
+        return self._or_fallback(step, lease)
+
+    async def _rest(self, begun: Coroutine[object, object, object], current: Current, context: Context) -> object:
+        with _left_by(current):
+            return await in_context(context, begun)
 
     async def _or_fallback(self, step: Step, lease: Lease | None) -> object:
         """The node's result, or else that of its fallback, which runs under the options around the node, not under its own."""
@@ -235,48 +256,49 @@ class LocalRunner:
         """Call the function in a context of its own, in which `current()` gives this step."""
         context = copy_context()
         context.run(enter, current)
-        try:
-            return await self._in_context(leaf, step, context)
-        except BaseException as error:
-            if (left := unfinished_in(error)) is not None:
-                raise left from None
-            if (failure := stray_cancellation(error)) is None:
-                raise
-            raise failure from error
-        finally:
-            current.over = True
+        with _left_by(current):
+            call = partial(leaf.call, *step.args, **step.kwargs)
+            if leaf.is_async:
+                return await call_async(call, context)
+            if leaf.thread:
+                return await call_in_thread(call, context, partial(self._note, step.path, LEFT_IN_THREAD))
+            before = self.state.monotonic()
+            try:
+                value = context.run(call)
+            finally:
+                self._log.held(step, self.state.monotonic() - before)
+            return await awaited(value, context)
 
-    async def _in_context(self, leaf: Leaf, step: Step, context: Context) -> object:
-        call = partial(leaf.call, *step.args, **step.kwargs)
-        if leaf.is_async:
-            return await call_async(call, context)
-        if leaf.thread:
-            return await call_in_thread(call, context, partial(self._note, step.path, LEFT_IN_THREAD))
-        return await awaited(self._inline(call, step, context), context)
+    def _note(self, path: str, message: str) -> None:
+        self._log.note(path, message)
 
-    def _inline(self, call: Callable[[], object], step: Step, context: Context) -> object:
-        before = self.state.monotonic()
-        try:
-            return context.run(call)
-        finally:
-            held = self.state.monotonic() - before
-            if held > LOOP_HELD:
-                self._report_held(step, held)
 
-    def _report_held(self, step: Step, held: float) -> None:
-        if step.node.origin in self.state.reported:
-            return
-        self.state.reported.add(step.node.origin)
-        message = (
-            f"{step.node.name!r} held the event loop for {held * 1000:.0f} ms, and all other steps with it; "
-            "decorate it with @node(thread=True), or make it async"
-        )
-        self._note(step.path, message)
+class _left_by:  # noqa: N801  # reads as a phrase; a class, as it is entered for every step
+    """Around a user's function: what it raises is said as what it means, and `current` is over."""
 
-    def _note(self, path: str, *messages: str) -> None:
-        recorder = self.state.recorder
-        for message in messages:
-            recorder.emit(Noted(at=recorder.now(), path=path, message=message))
+    __slots__ = ("_current",)
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._current.over = True
+        if error is not None and (meant := _meant(error)) is not error:
+            raise meant from meant.__cause__
+
+
+def _meant(error: BaseException) -> BaseException:
+    """What a user's function that raised `error` comes to: groups of what is left are taken apart, strays are failures."""
+    if (left := unfinished_in(error)) is not None:
+        return left
+    failure = stray_cancellation(error)
+    if failure is not None:
+        failure.__cause__ = error
+        return failure
+    return error
 
 
 def _listed(tools: Iterable[str]) -> str:

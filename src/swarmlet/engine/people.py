@@ -139,7 +139,7 @@ def register(origin: str, answers: Answers[object]) -> None:
 
 def registered(origin: str, digest: Digest | None) -> Answers[object] | None:
     """What is known here of the answers to a node that wants those of this schema."""
-    return None if digest is None else _known.get((origin, digest)) or _known.get(("", digest))
+    return None if digest is None else _known.get((origin, digest))
 
 
 @dataclass(slots=True)

@@ -55,8 +55,6 @@ class RunState:
     """Runs a node at a path: what `current().run` calls."""
     resources: Mapping[type, object]
     monotonic: Callable[[], float] = time.perf_counter
-    reported: set[str] = field(default_factory=set[str])
-    """Nodes whose blocking of the event loop was reported already."""
     cashier: Cashier = field(default_factory=Cashier)
     """Where model calls reserve what they may spend: the same one for all runs of a swarm."""
     recall: Recall | None = None

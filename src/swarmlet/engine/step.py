@@ -9,7 +9,7 @@ from swarmlet.errors import BudgetExceeded, RunError, StepFailed, StepsFailed
 from swarmlet.trace.encode import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from swarmlet.engine.frame import Frame, Moment
     from swarmlet.graph.shape import AnyNode
@@ -22,10 +22,10 @@ class Step:
     """One execution of a node: its path names it within the run, whatever the timing.
 
     `ready` is the monotonic time at which its inputs were there. `frame` and `key` are the scheduler's own.
-    `looked_up`: the record of earlier processes has no outcome of it.
+    `looked_up`: the record of earlier processes has no outcome of it. `rest`: it was begun, and this is what is left to do.
     """
 
-    __slots__ = ("args", "frame", "key", "kwargs", "looked_up", "node", "path", "ready", "scope")
+    __slots__ = ("args", "frame", "key", "kwargs", "looked_up", "node", "path", "ready", "rest", "scope")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Step:
         self.key: int = key
         self.ready: Moment | None = ready
         self.looked_up: bool = False
+        self.rest: Callable[[], Awaitable[object]] | None = None
 
     def named_arguments(self) -> dict[str, object]:
         """The arguments by parameter."""
@@ -56,6 +57,8 @@ class Step:
 def named_arguments(signature: Signature, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
     """The arguments of a call by parameter, as a record has them: `x`, `rest[0]`, and `**x` where `x` is taken already."""
     names = signature.positional
+    if not kwargs and len(args) == len(names):
+        return dict(zip(names, args, strict=True))
     named = dict(zip(names, args, strict=False))
     if len(args) > len(names):
         rest = signature.parameters[len(names)].name
@@ -111,6 +114,10 @@ class StepRunner(Protocol):
 
     A failure is an outcome. Cancellation is not: it is raised, at once, and whatever the step has started has ended then.
     """
+
+    def now(self, step: Step) -> Outcome | None:
+        """The outcome of `step` if it can be had without waiting; `None`, and then `run` executes it."""
+        ...
 
     async def run(self, step: Step) -> Outcome:
         """Execute `step`, or give the outcome that is recorded for it."""

@@ -202,7 +202,9 @@ def _told(piece: Piece) -> list[object]:
 
 def _what(shape: Shape) -> str:
     if isinstance(shape, Leaf):
-        return "broken" if isinstance(shape.call, Broken) else "agent" if shape.retries_itself else "node"
+        if isinstance(shape.call, Broken):
+            return "broken"
+        return "ask" if shape.asks else "agent" if shape.retries_itself else "node"
     return shape.word or "graph"
 
 

@@ -52,7 +52,7 @@ class Row:
     label: str
     """What the path has more than that of the row above it."""
     what: str
-    """`agent`, `node`, `graph`, a combinator such as `loop`, or `broken`: a graph that could not be built."""
+    """`agent`, `ask`, `node`, `graph`, a combinator such as `loop`, or `broken`: a graph that could not be built."""
     limits: str
     """What bounds it: `at most 5 rounds`."""
     options: str
@@ -221,7 +221,9 @@ def _sum(own: int, inside: list[tuple[bool, Bound]]) -> Bound:
 
 def _what(shape: Shape) -> str:
     if isinstance(shape, Leaf):
-        return "broken" if isinstance(shape.call, Broken) else "agent" if shape.retries_itself else "node"
+        if isinstance(shape.call, Broken):
+            return "broken"
+        return "ask" if shape.asks else "agent" if shape.retries_itself else "node"
     return shape.word or "graph"
 
 

@@ -34,7 +34,7 @@ class Piece:
     """A node, without what is in it."""
 
     what: str
-    """`agent`, `node`, `graph`, a combinator such as `loop`, or `broken`."""
+    """`agent`, `ask`, `node`, `graph`, a combinator such as `loop`, or `broken`."""
     origin: str
     """Where it is defined: `module:qualified.name`."""
     signature: str

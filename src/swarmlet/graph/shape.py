@@ -161,6 +161,8 @@ class Leaf:
     """The nodes that it may run when a model asks for them."""
     effects: tuple[str, ...] = ()
     """Names of its tools that act on the world, so that it must not be run again once one of them was used."""
+    asks: bool = False
+    """Whether it puts a question to a person."""
     facts: Facts | None = field(default=None, repr=False, compare=False)
     """What a model sees of it, where graphs are compared; see `Facts`."""
 
@@ -192,6 +194,6 @@ class Leaf:
             yield "no time limit can stop a sync function on the event loop; make it async, or @node(thread=True)"
 
     def draw(self, canvas: Canvas, label: str) -> Ends:
-        """A box; a double one for what makes calls of its own."""
-        box = canvas.box(label, ("[[", "]]") if self.retries_itself else ("[", "]"))
+        """A box; a double one for what makes calls of its own, a slanted one for what a person says."""
+        box = canvas.box(label, ("[/", "/]") if self.asks else ("[[", "]]") if self.retries_itself else ("[", "]"))
         return [box], [box]

@@ -91,7 +91,7 @@ class Models:
         await self._prepare(model)
         if self.breakers is not None:
             self.breakers.check(_endpoint(model))
-        if (pause := self._limiter(model).paused()) > patience:
+        if (pause := self._limiter(model).paused()) > max(0.0, patience):
             raise RateLimited(f"not sent: the server has asked for a pause, of which {pause:.0f} s are left", retry_after=pause)
         queued = time.perf_counter()
         async with self._limiter(model).slot(tokens=tokens, run=run, priority=priority) as slot:

@@ -72,7 +72,7 @@ class Options:
             inert.append("retry= never applies (say after which exceptions a function is tried again, Retry(on=TimeoutError))")
         return tuple(inert)
 
-    @property
+    @cached_property
     def limits_time(self) -> bool:
         """Whether something here says when the node must be done."""
         budget = self.budget.seconds if self.budget is not None else None

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
     from swarmlet.graph.shape import AnyNode
     from swarmlet.trace.events import Digest
+    from swarmlet.trace.journal import Store
     from swarmlet.trace.past import Past
     from swarmlet.trace.read import Trace
     from swarmlet.trace.record import Recorder
 
 
-def read_run(journal: Path | None, run_id: str) -> Trace | None:
+def read_run(journal: str | Path | Store | None, run_id: str) -> Trace | None:
     """What a journal has of a run, or `None`. Raises `JournalError` if that cannot be read."""
     assert journal is not None  # noqa: S101  # a swarm asks its own journal
     from swarmlet.trace.journal import Journal

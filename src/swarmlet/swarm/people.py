@@ -1,5 +1,7 @@
 """People who answer: those who are asked later, in the journal's inbox, and one who sits at the terminal.
 
+    from swarmlet.swarm import people
+
     Swarm(people=people.terminal)       # asks whoever started the program
 
 A callback of your own is an async function of a `Question`: it shows `text`, and gives a value of the type that is asked for,
@@ -21,12 +23,11 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-from swarmlet.engine.people import LATER as LATER
-from swarmlet.engine.people import Later as Later
-from swarmlet.engine.people import Misfit, no_question, open_questions, registered
+from swarmlet.agents.approval import verdicts
+from swarmlet.engine.people import LATER, Later, Misfit, no_question, open_questions, registered
 from swarmlet.errors import JournalError, SwarmletError
 from swarmlet.trace.events import Answered, StepStarted
-from swarmlet.trace.journal import Question as Question
+from swarmlet.trace.journal import Question
 from swarmlet.trace.views import line, visible
 
 if TYPE_CHECKING:
@@ -56,9 +57,7 @@ def inbox(journal: Journal) -> list[Question]:
     return [question for question in questions if question.path in wanted[question.run]]
 
 
-async def answer_later(
-    journal: JournalWriter, recorder: Recorder, trace: Trace, path: str, value: object, by: str
-) -> None:
+async def answer_later(journal: JournalWriter, recorder: Recorder, trace: Trace, path: str, value: object, by: str) -> None:
     """Put an answer into the journal, for whoever resumes the run. Raises `SwarmletError` if it cannot be one."""
     if trace.state == "finished":
         raise SwarmletError(f"run {trace.run_id!r} has finished, so nobody waits for an answer to {path!r}")
@@ -91,8 +90,11 @@ def _written(trace: Trace, asked: Asked, value: object) -> bytes:
 
 def answers_of(trace: Trace, asked: Asked) -> Answers[object] | None:
     """What this process knows of the answers to a question: nothing, if it has not imported the node that asks."""
+    if asked.about != "answer":
+        known = cast("Answers[object]", verdicts())
+        return known if known.digest == asked.answers else None
     started = [event.node for event in trace.events if isinstance(event, StepStarted) and event.path == asked.path]
-    return registered(started[-1] if started and asked.about == "answer" else "", asked.answers)
+    return registered(started[-1], asked.answers) if started else None
 
 
 # Plain words

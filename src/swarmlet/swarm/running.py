@@ -83,8 +83,9 @@ class Running:
 
     def __post_init__(self) -> None:
         runner = LocalRunner()
-        runner.state = self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
+        self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
         self.state.desk = self.desk
+        runner.attach(self.state)
         if self.journaled:
             self.state.flush = self.flush
         if self.past is not None:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from swarmlet.models.cache import ReplyCache
     from swarmlet.models.pace import Stores
     from swarmlet.trace.events import Event
+    from swarmlet.trace.journal import Store
     from swarmlet.trace.read import Trace
     from swarmlet.trace.record import Sink
 
@@ -67,11 +68,11 @@ class Swarm:
     `PostgresLimits(...)`, closed with the swarm) shares them with other processes. `budget` is what all runs together may
     spend; `ledger` makes the service that keeps the books of budgets, where that is not to be this process
     (`policy.ledger.BudgetService` says what it must do). `cache` keeps replies for nodes that say `with_options(cache=True)`.
-    `breaker` stops calls for a while to an endpoint that is down. `journal` is the path of a SQLite file that keeps every run;
-    without it a run's trace lives in memory. `people` is called with each `Question` that a node or a tool puts to people, and
-    gives the answer; see `docs/people.md`. `resources` are what `current().get(type)` gives inside a step: by type, either a
-    value or a function that opens one as an async context manager, closed in reverse order at the end. `capture=False` keeps
-    prompts, inputs, outputs and error texts out of every trace.
+    `breaker` stops calls for a while to an endpoint that is down. `journal` keeps every run: the path of a SQLite file, or a
+    store such as `MemoryJournal()`; without it a run's trace lives in memory. `people` is called with each `Question` that a
+    node or a tool puts to people, and gives the answer; see `ask`. `resources` are what `current().get(type)` gives inside a
+    step: by type, either a value or a function that opens one as an async context manager, closed in reverse order at the
+    end. `capture=False` keeps prompts, inputs, outputs and error texts out of every trace.
 
     Clients are opened when a call first needs them, and closed with the swarm. Runs that are still going on in other tasks
     are stopped then.
@@ -82,7 +83,7 @@ class Swarm:
         *,
         model: str | ChatModel = DEFAULT_MODEL,
         models: Sequence[ChatModel] = (),
-        journal: str | Path | None = None,
+        journal: str | Path | Store | None = None,
         limits: Limits | None = None,
         limit_store: Stores | None = None,
         budget: Budget | None = None,
@@ -99,7 +100,7 @@ class Swarm:
             raise GraphError(f"Swarm(people=) is an async function of a Question, such as people.terminal, not {people!r}")
         self._model = model
         self._given = tuple(models)
-        self._journal_path = Path(journal) if journal is not None else None
+        self._journal_path = journal
         self._limits = limits or Limits()
         self._limit_store = limit_store
         self._cashier = Cashier(ledger)

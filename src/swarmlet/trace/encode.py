@@ -7,7 +7,7 @@ for one that can.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeAlias, cast, final
 
 from pydantic import TypeAdapter
@@ -48,10 +48,18 @@ def to_any_json(value: object) -> bytes:
 
 
 def encoder(type_: object) -> Encoder:
-    """The encoder of values that are declared as `type_`. Nothing is built before the first value comes.
+    """The encoder of values that are declared as `type_`, the same one whenever it is asked for.
 
     What a subclass adds is written too: two values that differ must not have the same digest.
     """
+    try:
+        return _encoder(type_)
+    except TypeError:  # a type that cannot be hashed
+        return _new_encoder(type_)
+
+
+def _new_encoder(type_: object) -> Encoder:
+    """Nothing is built before the first value comes."""
     writers: dict[type, Encoder] = {}
 
     def encode(value: object) -> bytes:
@@ -67,6 +75,7 @@ def encoder(type_: object) -> Encoder:
     return encode
 
 
+_encoder = lru_cache(maxsize=1024)(_new_encoder)
 _KNOWN = getattr(SchemaSerializer.to_json, "__text_signature__", None) or ""
 _BY_OWN_TYPE: dict[str, Any] = {"polymorphic_serialization": True} if "polymorphic_serialization" in _KNOWN else {}
 """Models within a value by their own types too; pydantic 2.12 writes those as declared."""

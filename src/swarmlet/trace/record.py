@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from swarmlet.trace.encode import text_of
 from swarmlet.trace.events import CallEnded, Digest, Fault
@@ -20,6 +20,11 @@ from swarmlet.usage import Usage
 if TYPE_CHECKING:
     from swarmlet.trace.encode import Encoder
     from swarmlet.trace.events import Event, RunId
+
+
+_SCALARS = frozenset((str, int, bool, type(None)))
+_SHORT = 200
+_MOST = 4096
 
 
 def steady_clock() -> Callable[[], float]:
@@ -55,6 +60,10 @@ class Recorder:
     values: dict[Digest, bytes] = field(default_factory=dict[Digest, bytes])
     wants_text: bool = False
     """Whether a sink wants replies piece by piece, so that models should stream."""
+    _scalars: dict[tuple[Encoder, type, object], Digest | None] = field(
+        default_factory=dict["tuple[Encoder, type, object]", "Digest | None"]
+    )
+    """The digests of short values that were just kept: what one step returns, others take."""
     earlier: Callable[[Digest], bytes | None] | None = None
     """Where values are that an earlier process has recorded."""
 
@@ -72,7 +81,17 @@ class Recorder:
         """Keep `value`, once, and give the digest by which events name it; `None` where capture is off."""
         if not self.capture:
             return None
-        return self.keep_json(encode(value))
+        kind = type(value)
+        if kind not in _SCALARS or (kind is str and len(cast("str", value)) > _SHORT):
+            return self.keep_json(encode(value))
+        key = encode, kind, value
+        digest = self._scalars.get(key)
+        if digest is None:
+            digest = self.keep_json(encode(value))
+            if len(self._scalars) > _MOST:
+                self._scalars.clear()
+            self._scalars[key] = digest
+        return digest
 
     def keep_json(self, content: bytes) -> Digest | None:
         """As `keep`, of a value that is written already."""

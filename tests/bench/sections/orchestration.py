@@ -23,13 +23,12 @@ async def section(bench: Bench) -> list[Table]:
     """The table that peers are added to, and ways to write the same graph."""
     contenders: dict[str, object] = {**floors(bench.backend), US: bench.ours}
     columns = [await column(bench, contenders, case) for case in CASES]
+    bench.figures |= {f"ours {case.title}": values[US] for case, values in zip(CASES, columns, strict=True)}
+    bench.figures["gather fan-out 10,000"] = columns[CASES.index(BIG)][next(iter(contenders))]
     columns.append({name: peak_of(name, backend=bench.backend) for name in contenders})
     heads = [case.title + (", wall / ideal" if case.ideal else "") for case in CASES]
     table = Table("A step, in raw anyio tasks", ["", *heads, f"MiB for {BIG.title}"])
     table.rows = [[name, *(values.get(name) for values in columns)] for name in contenders]
-    bench.figures |= {f"ours {case.title}": values[US] for case, values in zip(CASES, columns, strict=True)}
-    gather = next(iter(contenders))
-    bench.figures["gather fan-out 10,000"] = columns[CASES.index(BIG)][gather]
     return [table, await ways(bench)]
 
 

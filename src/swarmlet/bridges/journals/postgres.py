@@ -137,10 +137,16 @@ class PostgresDatabase:
 
     def stream(self, sql: str, values: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
         """The rows of a query, a thousand at a time."""
-        with self._connection.cursor(f"swarmlet_{time.monotonic_ns()}") as cursor:
+        import psycopg
+
+        cursor = self._connection.cursor(f"swarmlet_{time.monotonic_ns()}")
+        try:
             cursor.itersize = 1000
             cursor.execute(_spelled(sql), values)
             yield from cursor
+        finally:
+            with suppress(psycopg.Error):  # who looks may have stopped half-way, and closed the connection
+                cursor.close()
 
     def many(self, sql: str, values: Iterable[Sequence[object]]) -> int:
         """Execute a statement for each of `values`, without waiting for each."""

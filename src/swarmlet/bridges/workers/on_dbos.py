@@ -23,6 +23,7 @@ import anyio
 import anyio.to_thread
 from anyio.from_thread import BlockingPortal
 
+from swarmlet.bridges.workers.beside import beside
 from swarmlet.bridges.workers.errors import MissingEngine
 from swarmlet.bridges.workers.lease import Lease, alone, given_up
 from swarmlet.bridges.workers.seam import GiveBack, Look
@@ -138,12 +139,8 @@ class DbosQueue:
             await self._call(lease.start)
             try:
                 await self._call(partial(_launch, self._url, worker, serving, jobs))
-                async with anyio.create_task_group() as group:
-                    group.start_soon(jobs.watch)
-                    ready()
-                    await leaving.wait()
-                    await anyio.to_thread.run_sync(partial(_leave, serving.grace + LEAVING))
-                    group.cancel_scope.cancel()
+                ready()
+                await beside(jobs.watch, partial(_until_left, leaving, serving.grace + LEAVING))
             finally:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(partial(_leave, 0))
@@ -252,6 +249,11 @@ def _launch(url: str, worker: str, serving: Serving, jobs: _Jobs) -> None:
         DBOS.register_queue(
             queue, worker_concurrency=serving.concurrency, polling_interval_sec=POLLING, on_conflict="always_update"
         )
+
+
+async def _until_left(leaving: anyio.Event, grace: float) -> None:
+    await leaving.wait()
+    await anyio.to_thread.run_sync(partial(_leave, grace))
 
 
 def _leave(grace: float) -> None:

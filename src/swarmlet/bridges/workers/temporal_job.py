@@ -1,7 +1,7 @@
 """The workflow and the activity by which Temporal carries a job. Imported only where Temporal is used.
 
-The workflow is nothing but its one activity: what is durable in a run is in our journal. The activity is tried again only when its
-worker is gone or has given the job back, as a failed run is an answer.
+The workflow is nothing but its one activity: what is durable in a run is in our journal. The activity is tried again only when
+its worker is gone or has given the job back, as a failed run is an answer.
 """
 
 from __future__ import annotations

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast, final
 
 import anyio
 
+from swarmlet.bridges.workers.beside import beside
 from swarmlet.bridges.workers.seam import GiveBack, Queue, Serving
 from swarmlet.bridges.workers.telling import Teller
 from swarmlet.engine.dispatch import Answer, trouble_of
@@ -73,10 +75,8 @@ async def serve(
             teller.start()
             stack.callback(teller.stop)
             stack.enter_context(opened.heard_by(teller))
-        async with anyio.create_task_group() as group:
-            group.start_soon(_drain, opened, leaving, grace)
-            await carrier.serve(hand.execute, serving, leaving, ready)
-            group.cancel_scope.cancel()
+        drain = partial(_drain, opened, leaving, grace)
+        await beside(drain, partial(carrier.serve, hand.execute, serving, leaving, ready))
 
 
 async def _drain(swarm: Swarm, leaving: anyio.Event, grace: float) -> None:

@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 
 from swarmlet import Limits, OpenAIModel, Swarm
 from swarmlet.bridges.local import local_model
-from swarmlet.cli import UsageError, message, print_json, print_table
+from swarmlet.cli import UsageError, message, print_json, print_table, store_of
 from swarmlet.cli.demo.workflow import Digest, Letter, inbox
-from swarmlet.trace.journal import default_path
+from swarmlet.trace.journal import SqliteJournal
 from swarmlet.trace.views import Table, duration, line, money, step_table
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 def play(options: Namespace) -> int:
     """Run the demo. The exit status is 0 if every letter was handled."""
-    journal: Path = options.journal or default_path()
+    kept = store_of(options)
+    if not isinstance(kept, SqliteJournal):
+        raise UsageError("the demo keeps its runs in a file: --journal PATH")
+    journal = kept.path
     elsewhere = os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
     remote: str | None = options.model if elsewhere and not options.local else None
     result, model = anyio.run(_on_a_model, remote, journal)

@@ -132,11 +132,13 @@ class ReplayedModel:
 class ReplayedModels(AbstractAsyncContextManager["ReplayedModels", None]):
     """Stands in for a swarm's `Models`: all that they do, but any name is one of a replayed model."""
 
-    def __init__(self, models: Models, make: Callable[[str], ReplayedModel], session: Session) -> None:
+    def __init__(
+        self, models: Models, made: dict[str, ReplayedModel], make: Callable[[str], ReplayedModel], session: Session
+    ) -> None:
         self._models = models
+        self._made = made
         self._make = make
         self._session = session
-        self._made: dict[str, ReplayedModel] = {}
 
     def get(self, name: str | None) -> ReplayedModel:
         """The model of this name, or the default one. Every agent begins with that, so here its run is known to have one."""

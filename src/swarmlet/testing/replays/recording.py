@@ -76,6 +76,10 @@ def _calls_of(trace: Trace, scrub: Scrub) -> list[RecordedCall]:
     return [call for call in calls if call.reply is not None or (call.step, call.key) not in answered]
 
 
+def _has_reply(step: StepRecord, turn: int) -> bool:
+    return any(call.started.turn == turn and call.state == "finished" for call in step.calls)
+
+
 class _Reader:
     """Reads the calls of one trace. What several of them repeat is read once: a journal opens its file for each value."""
 
@@ -97,6 +101,8 @@ class _Reader:
             elif ended.state == "cancelled":
                 yield self._bare(call.started)
         for saved in step.saved:
+            if saved.source == "journal" and _has_reply(step, saved.turn):
+                continue  # a resumed run goes on from its own call
             reply = replace(self._reply(saved.reply), input_tokens=saved.input_tokens, output_tokens=saved.output_tokens)
             yield self._answered(saved, reply)
 

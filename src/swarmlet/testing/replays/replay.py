@@ -24,6 +24,7 @@ from swarmlet.trace.result import PartialRun
 
 if TYPE_CHECKING:
     from swarmlet.engine.cashier import LedgerFactory
+    from swarmlet.engine.people import Callback
     from swarmlet.models.base import ChatModel
     from swarmlet.models.cache import ReplyCache
     from swarmlet.models.pace import Stores
@@ -47,6 +48,7 @@ class SwarmSettings(TypedDict, total=False):
     ledger: LedgerFactory | None
     cache: ReplyCache | None
     breaker: Breaker | None
+    people: Callback | None
     resources: Mapping[Any, object] | None  # Any: keys are types, each of another class
     capture: bool
 
@@ -215,14 +217,10 @@ class Replay:
         settings = self._settings.copy()
         store = settings.pop("limit_store", None)  # closed with those who ask it, which are not the swarm's own
         default = self._default or self._old.default
-        models = Models(
-            default,
-            [self._model(one, session) for one in self._given if one != default],
-            settings.get("limits") or Limits(),
-            store,
-            settings.get("breaker"),
-        )
-        replayed = ReplayedModels(models, lambda name: self._model(name, session), session)
+        made = {name: self._model(name, session) for name in self._given}
+        limits = settings.get("limits") or Limits()
+        models = Models(default, list(made.values()), limits, store, settings.get("breaker"))
+        replayed = ReplayedModels(models, made, lambda name: self._model(name, session), session)
         settings["resources"] = {**(settings.get("resources") or {}), Models: lambda: replayed}
         return Swarm(model=default, **settings)
 

@@ -58,7 +58,7 @@ def _lines(form: Form) -> Lines:
 
 
 def _of_json(label: str, value: JsonValue) -> Lines:
-    return [(label, line) for line in json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).splitlines()]
+    return [(label, line.strip()) for line in json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).split("\n")]
 
 
 def _of_message(label: str, message: Form) -> Lines:

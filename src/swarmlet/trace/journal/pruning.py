@@ -10,7 +10,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from swarmlet.trace.events import Digest, RunId
-from swarmlet.trace.journal.base import Pruned, Rule, RunSummary, Wanted
+from swarmlet.trace.journal.base import Look, Pruned, Rule, RunSummary, Wanted
 from swarmlet.trace.journal.sql import TOUCH_SECONDS, Database, SqlLook, marks
 from swarmlet.trace.journal.tally import LIKE_A_DIGEST
 
@@ -21,7 +21,7 @@ _AT_ONCE: Final = 100
 """Runs, or hundreds of values, that one transaction deletes."""
 
 
-def doomed(look: SqlLook, rule: Rule) -> list[RunSummary]:
+def doomed(look: Look, rule: Rule) -> list[RunSummary]:
     """The runs that a rule would delete."""
     found = look.runs(Wanted(states=rule.states, idle=True))[rule.keep :]
     if rule.older_than is None:

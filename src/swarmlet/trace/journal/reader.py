@@ -13,6 +13,7 @@ from swarmlet.errors import JournalError
 from swarmlet.trace.events import Answered, Asked, Digest, Event, RunId
 from swarmlet.trace.journal.base import Pruned, Question, Rule, RunSummary, Store, Upkeep, Wanted
 from swarmlet.trace.journal.exporting import exported
+from swarmlet.trace.journal.pruning import doomed
 from swarmlet.trace.journal.sqlite import store_of
 from swarmlet.trace.journal.tally import decoded
 from swarmlet.trace.journal.verifying import Verified, verify
@@ -119,6 +120,14 @@ class Journal:
         rule = self._rule(older_than, keep, states)
         pruned = self.store.maintained(lambda upkeep: upkeep.prune(rule))
         return cast("Pruned", pruned)
+
+    def prunable(
+        self, *, older_than: timedelta | None = None, keep: int | None = None, states: Collection[StepState] = OVER
+    ) -> list[RunSummary]:
+        """The runs that `prune` would delete."""
+        rule = self._rule(older_than, keep, states)
+        with self.store.looking() as look:
+            return doomed(look, rule)
 
     def vacuum(self) -> None:
         """Give the room of what was deleted back to the disk. In a file, no other process may be writing."""

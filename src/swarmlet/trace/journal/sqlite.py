@@ -102,7 +102,8 @@ class SqliteDatabase:
 
     def stream(self, sql: str, values: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
         """The rows of a query, one by one."""
-        yield from self.connection.execute(sql, values)
+        for row in self.connection.execute(sql, values):  # noqa: UP028  # `yield from` would close a cursor that is closed
+            yield row
 
     def many(self, sql: str, values: Iterable[Sequence[object]]) -> int:
         """Execute a statement for each of `values`."""

@@ -87,6 +87,8 @@ def explain(path: Path, error: Exception) -> JournalError:
         return error
     if isinstance(error, OSError):
         return JournalError(f"cannot use the journal {str(path)!r}: {error.strerror or error}")
+    if not isinstance(error, sqlite3.Error):
+        return JournalError(f"cannot use the journal {str(path)!r}: it is damaged ({type(error).__name__})")
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else 0
     reason, remedy = _REASONS.get(primary, ""), _REMEDIES.get(primary, "")
@@ -109,7 +111,7 @@ def reading(path: Path) -> Generator[tuple[sqlite3.Connection, int]]:
             if not found:
                 raise JournalError(f"the journal {str(path)!r} is empty: no run was recorded in it yet")
             yield connection, found
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise explain(path, error) from error
 
 
@@ -144,7 +146,7 @@ class WritableFile:
             except BaseException:
                 self._lock.release()
                 raise
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise explain(path, error) from error
 
     def close(self) -> None:

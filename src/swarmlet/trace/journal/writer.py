@@ -41,7 +41,7 @@ class JournalWriter:
     """
 
     def __init__(self, journal: str | PathLike[str] | Store) -> None:
-        from swarmlet.trace.journal.sqlite import store_of
+        from swarmlet.trace.journal import store_of  # late: the stores know this class
 
         self.store: Store = store_of(journal)
         self._thread = acquire(self.store)
