@@ -12,7 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -168,7 +168,7 @@ async def one_of_many(name: str, store: Store, runs: int) -> None:
 
 async def measure(name: str, steps: int, runs: int, end: float) -> None:
     with KINDS[name]() as (store, size):
-        parts = (
+        parts: tuple[Callable[[], Awaitable[None]], ...] = (
             lambda: durable_steps(name, store, 300),
             lambda: many_tasks(name, store, 10_000),
             lambda: long_run(name, store, steps, size),

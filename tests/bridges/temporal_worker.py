@@ -32,7 +32,7 @@ async def main(target: str, queue: str) -> None:
         concurrency=2,
         grace=3,
         leaving=leaving,
-        ready=lambda: print("it is ready", file=sys.stderr, flush=True),
+        ready=lambda: print("it is ready", file=sys.stderr, flush=True),  # noqa: T201  # for the test
     )
     await beside(until_told, work)
 

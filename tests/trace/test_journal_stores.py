@@ -134,6 +134,18 @@ async def test_questions_are_there_without_their_texts_where_capture_is_off(stor
     assert (question.text, question.answers, question.arguments) == (None, None, None)
 
 
+async def test_the_values_of_a_long_run_are_all_there_in_any_order(store: Store) -> None:
+    with closing(store.open()) as writer:
+        play = Playing(writer).start(task="x")
+        for number in range(300):
+            play.step(f"solve/step[{number}]", number)
+        play.end()
+    trace = Journal(store).trace("a")
+    for number in (*range(300), *range(299, -1, -7)):
+        assert trace.output(f"solve/step[{number}]") == number
+    assert trace.content(Digest("0" * 32)) is None
+
+
 # Claims
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, final
 
@@ -62,7 +62,8 @@ async def approval(tool: Tool, written: str, own: Current, *, fresh: bool) -> Cl
 
 async def after_loss(tool: Tool, arguments: str, begun: ToolStarted | None, own: Current) -> Clearance:
     """Ask what is to become of a call that had begun when its process was killed."""
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(begun.at)) if begun is not None else "an unknown time"
+    # to the microsecond: if it is lost once more, that is another question
+    at = datetime.fromtimestamp(begun.at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if begun is not None else "an unknown time"
     form = Form(
         text=(
             f"{tool.name} was running when its process was killed (it began at {at} UTC), and may have acted or not. "

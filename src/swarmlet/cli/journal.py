@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction  # pyright: ignore[reportPrivateUsage]
     from collections.abc import Callable
 
+    from swarmlet.trace.read import StepState
+
 _PRUNED: Final = ("finished", "failed", "cancelled", "drained", "suspended", "lost")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -61,7 +63,7 @@ def _prune(options: Namespace) -> int:
         raise UsageError("which runs? --older-than TIME, --keep N for all but the newest N, or both")
     if options.keep is not None and options.keep < 0:
         raise UsageError("--keep is a number of runs, and no less than 0")
-    states = options.states or ["finished"]
+    states: list[StepState] = options.states or ["finished"]
     if options.dry_run:
         return _list(options, older_than, states)
     pruned = journal_of(options).prune(older_than=older_than, keep=options.keep, states=states)
@@ -72,10 +74,10 @@ def _prune(options: Namespace) -> int:
     return 0
 
 
-def _list(options: Namespace, older_than: timedelta | None, states: list[str]) -> int:
+def _list(options: Namespace, older_than: timedelta | None, states: list[StepState]) -> int:
     from swarmlet.trace.views import run_data, run_table
 
-    found = journal_of(options).prunable(older_than=older_than, keep=options.keep, states=states)  # type: ignore[arg-type]  # choices
+    found = journal_of(options).prunable(older_than=older_than, keep=options.keep, states=states)
     if options.json:
         print_json([run_data(each) for each in found])
     elif found:

@@ -8,6 +8,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from swarmlet.engine.driver import execute, sheltered
 from swarmlet.engine.keep import keep_result, keep_values
@@ -16,7 +17,7 @@ from swarmlet.engine.people import open_questions
 from swarmlet.engine.recall import Recall
 from swarmlet.engine.run_state import RunState
 from swarmlet.engine.step import Drained, Waiting, flat, named_arguments
-from swarmlet.errors import NotResumable, RunError, RunStopped, Suspended
+from swarmlet.errors import NotResumable, RunError, RunStopped, RunTaken, Suspended
 from swarmlet.graph.fingerprint import dump, fingerprint
 from swarmlet.graph.node import check_call
 from swarmlet.policy.options import Scope
@@ -71,8 +72,10 @@ class Running:
     """The run that this one is forked from."""
     journaled: bool = False
     """Whether what it records is kept, so that it may halt and be resumed."""
+    is_taken: Callable[[RunId], bool] = field(default=lambda _: False)
+    """Whether another process has taken the run, because it took this one for dead."""
     taken: bool = False
-    """Whether another process goes on with the run."""
+    """Whether that was noticed: this process leaves the run."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     """Around all of the run."""
     ended: anyio.Event = field(default_factory=anyio.Event)
@@ -87,7 +90,7 @@ class Running:
         self.state.desk = self.desk
         runner.attach(self.state)
         if self.journaled:
-            self.state.flush = self.flush
+            self.state.flush = self._durable
         if self.past is not None:
             self.state.recall = Recall(self.past, self.recorder, self.source)
             for started in self.past.tools_with_effects():
@@ -103,16 +106,16 @@ class Running:
         except Exception as error:
             failed = tuple(dict.fromkeys(one.path for one in flat(error) if isinstance(one, RunError)))
             recorder.emit(RunEnded(at=recorder.now(), state="failed", error=recorder.fault(error), failed=failed))
-            await self.flush()
+            await self._written()
             self._attach(error)
             raise
         except Drained:
             recorder.emit(RunEnded(at=recorder.now(), state="drained"))
-            await self.flush()
+            await self._written()
             raise self.stopped("drained") from None
         except Waiting:
             recorder.emit(RunEnded(at=recorder.now(), state="suspended"))
-            await self.flush()
+            await self._written()
             raise self._suspended() from None
         except BaseException:
             recorder.emit(RunEnded(at=recorder.now(), state="cancelled"))
@@ -123,7 +126,7 @@ class Running:
         for problem in problems:
             recorder.emit(Noted(at=recorder.now(), path=self.node.name, message=problem))
         recorder.emit(RunEnded(at=recorder.now(), state="finished", output=digest, type=note))
-        await self.flush()
+        await self._written()
         return output
 
     @property
@@ -191,8 +194,25 @@ class Running:
         await self.desk.answer(path, value, by)
         return True
 
-    def stopped(self, why: str) -> RunStopped:
-        """The error of a run that its swarm has stopped."""
+    async def _durable(self) -> None:
+        """Wait until all of the record is on the disk; leave the run if another process goes on with it."""
+        await self.flush()
+        if self.is_taken(self.recorder.run):
+            self.taken = True
+            self.scope.cancel("another process goes on with the run")
+            await anyio.lowlevel.checkpoint()
+
+    async def _written(self) -> None:
+        """Wait until the end of the record is on the disk. Raises `RunTaken` if it is not there, as the run is another's."""
+        await self.flush()
+        if self.is_taken(self.recorder.run):
+            self.taken = True
+            raise self.stopped("taken") from None
+
+    def stopped(self, why: str) -> RunStopped | RunTaken:
+        """The error of a run that its swarm has stopped, or that another process has taken."""
+        if self.taken:
+            return RunTaken(f"run {self.recorder.run!r} goes on in another process, which took this one for dead")
         error = RunStopped(self.node.name, why)
         error.run = PartialRun(self.trace)
         return error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, cast, final
@@ -18,7 +18,7 @@ from swarmlet.engine.driver import stopper
 from swarmlet.engine.people import Callback, Desk
 from swarmlet.engine.recall import spent_on
 from swarmlet.engine.restore import NOTHING
-from swarmlet.errors import GraphError, JournalError, RunStopped, RunTaken, SwarmletError
+from swarmlet.errors import GraphError, JournalError, RunStopped, SwarmletError
 from swarmlet.log import get_logger, somebody_listens
 from swarmlet.models.hub import DEFAULT_MODEL, Models
 from swarmlet.policy.account import Account
@@ -30,6 +30,7 @@ from swarmlet.swarm.logsink import LogSink
 from swarmlet.swarm.past import check_plan, edit, read_run, recorded_arguments, recorded_output
 from swarmlet.swarm.people import answer_later, inbox
 from swarmlet.swarm.running import Running
+from swarmlet.swarm.settings import check_settings, check_spending, open_resource
 from swarmlet.swarm.stream import Stream, StreamSink
 from swarmlet.trace.encode import to_any_json
 from swarmlet.trace.events import RunId
@@ -94,8 +95,8 @@ class Swarm:
         resources: Mapping[Kind, object] | None = None,
         capture: bool = True,
     ) -> None:
-        _check_settings(model, models, limits, limit_store)
-        _check_spending(budget, cache, breaker)
+        check_settings(model, models, limits, limit_store)
+        check_spending(budget, cache, breaker)
         if people is not None and not callable(people):
             raise GraphError(f"Swarm(people=) is an async function of a Question, such as people.terminal, not {people!r}")
         self._model = model
@@ -182,7 +183,7 @@ class Swarm:
             stack.push_async_callback(self._cache.aclose)
         self._resources = {Models: models, Replies: Replies(self._cache)}
         for kind, wanted in self._wanted.items():
-            self._resources[kind] = await _open_resource(stack, kind, wanted)
+            self._resources[kind] = await open_resource(stack, kind, wanted)
 
     async def run(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
         """Run `node` and give its output, usage and trace. When this returns or raises, nothing of the run is alive.
@@ -247,10 +248,11 @@ class Swarm:
         arguments, and pays for no finished call again. Needs a journal. Raises what `run` and `resume` raise.
         """
         check_id(run_id)
-        trace = await self._recorded(run_id)
-        if trace is not None:
-            return await self._resume(trace, node, "refuse")
-        return await self._run(self._recorder(run_id=RunId(run_id)), node, args, kwargs)
+        async with self._claimed(RunId(run_id)):
+            trace = await self._recorded(run_id)
+            if trace is not None:
+                return await self._resume(trace, node, "refuse")
+            return await self._run(self._recorder(run_id=RunId(run_id)), node, args, kwargs)
 
     async def resume(self, run_id: str, node: Node[..., T], /, *, changed: Literal["refuse", "match"] = "refuse") -> Run[T]:
         """Go on with a run of the journal that was killed, failed, was cancelled or drained, or waits for an answer.
@@ -264,10 +266,12 @@ class Swarm:
         nodes and inputs are the same. Raises `NotResumable` if the record lacks what it takes, `JournalError` if there is no
         such run, `RunTaken` if another process goes on with it, and whatever `run` raises.
         """
-        trace = await self._recorded(run_id)
-        if trace is None:
-            raise JournalError(f"there is no run {run_id!r} in the journal")
-        return await self._resume(trace, node, changed)
+        found = await self._found(run_id)
+        async with self._claimed(found):
+            trace = await self._recorded(found)
+            if trace is None:
+                raise JournalError(f"there is no run {run_id!r} in the journal")
+            return await self._resume(trace, node, changed)
 
     async def fork(
         self,
@@ -288,7 +292,7 @@ class Swarm:
 
         Raises `SwarmletError` for a path or a name that the run does not have, and what `resume` and `run` raise.
         """
-        trace = await self._recorded(run_id)
+        trace = await self._recorded(await self._found(run_id))
         if trace is None:
             raise JournalError(f"there is no run {run_id!r} in the journal")
         past = Past(trace.events)
@@ -345,13 +349,27 @@ class Swarm:
         recorder.earlier = trace.content
         return await self._run(recorder, node, args, kwargs, Past(trace.events))
 
+    async def _found(self, run_id: str) -> RunId:
+        """The id that `run_id` means: itself, what begins with it, or the newest."""
+        journal = self._opened_journal()
+        await journal.flush()
+        return (await anyio.to_thread.run_sync(Journal(journal.store).find, run_id)).id
+
+    @asynccontextmanager
+    async def _claimed(self, run: RunId) -> AsyncGenerator[None, None]:
+        """Have a run for this process alone. Raises `RunTaken` if it goes on in another one."""
+        journal = self._opened_journal()
+        await journal.claim(run)
+        try:
+            yield
+        finally:
+            journal.release(run)
+
     async def _recorded(self, run_id: str) -> Trace | None:
         """What the journal has of a run; `None` if there is no such one."""
         journal = self._opened_journal()
-        if run_id in self._runs:
-            raise RunTaken(f"run {run_id!r} is going on in this swarm")
         await journal.flush()
-        return await anyio.to_thread.run_sync(read_run, self._journal_path, run_id)
+        return await anyio.to_thread.run_sync(read_run, journal.store, run_id)
 
     def _opened_journal(self) -> JournalWriter:
         self._check_open()
@@ -378,6 +396,7 @@ class Swarm:
             recorder=recorder,
             resources=self._resources,
             flush=self._flush,
+            is_taken=self._is_taken,
             cashier=self._cashier,
             account=self._account_of(recorder.run, past if source is None else None),
             desk=desk or self._desk(recorder),
@@ -395,7 +414,8 @@ class Swarm:
                 if self._idle is not None and not self._runs:
                     self._idle.set()
                     self._idle = None
-            return Run(running.trace, cast("T", output))
+            if not running.taken:
+                return Run(running.trace, cast("T", output))
         raise running.stopped(self._closed)
 
     def _account_of(self, run: RunId, past: Past | None) -> Account | None:
@@ -413,6 +433,9 @@ class Swarm:
         """Why the journal could not be written, if it could not. Runs do not fail for that; their traces are whole."""
         return self._journal.error if self._journal is not None else None
 
+    def _is_taken(self, run: RunId) -> bool:
+        return self._journal is not None and self._journal.taken(run)
+
     async def _flush(self) -> None:
         """Wait until the journal has what was recorded; a journal that cannot be written does not cost the run its result."""
         if self._journal is None:
@@ -422,42 +445,8 @@ class Swarm:
             get_logger().error("the journal could not be written", error=str(self.journal_error))
 
 
-def _check_spending(budget: object, cache: object, breaker: object) -> None:
-    if budget is not None and not isinstance(budget, Budget):
-        raise GraphError(f"Swarm(budget=) takes a Budget, such as Budget(usd='5'), not {budget!r}")
-    if isinstance(budget, Budget) and budget.seconds is not None:
-        raise GraphError("Swarm(budget=) counts over all runs, and has no seconds: with_options(timeout=) bounds a node's time")
-    if cache is not None and (isinstance(cache, type) or not hasattr(cache, "put")):
-        raise GraphError(f"Swarm(cache=) takes a cache, such as MemoryCache(), not {cache!r}")
-    if breaker is not None and not isinstance(breaker, Breaker):
-        raise GraphError(f"Swarm(breaker=) takes a Breaker, such as Breaker(failures=5, seconds=30), not {breaker!r}")
-
-
-def _check_settings(model: object, models: Sequence[object], limits: object, limit_store: object) -> None:
-    for one in models:
-        if not hasattr(one, "complete"):
-            raise GraphError(f"Swarm(models=) takes model objects, such as OpenAIModel({one!r}), not {one!r}")
-    if not (isinstance(model, str) and model) and not hasattr(model, "complete"):
-        raise GraphError(f"Swarm(model=) is the name of a model or a model object, not {model!r}")
-    if limits is not None and not isinstance(limits, Limits):
-        raise GraphError(f"Swarm(limits=) takes Limits(...), not {limits!r}")
-    if limit_store is not None and (isinstance(limit_store, type) or not hasattr(limit_store, "store")):
-        raise GraphError(f"Swarm(limit_store=) takes RedisLimits(...) or PostgresLimits(...), not {limit_store!r}")
-
-
 def _event_stream() -> tuple[MemoryObjectSendStream[Event], MemoryObjectReceiveStream[Event]]:
     return anyio.create_memory_object_stream(math.inf)
-
-
-async def _open_resource(stack: AsyncExitStack, kind: type, wanted: object) -> object:
-    if isinstance(wanted, kind):
-        return wanted
-    if not callable(wanted):
-        raise GraphError(f"resources[{kind.__name__}] is neither a {kind.__name__} nor a function that opens one")
-    manager = cast("Callable[[], object]", wanted)()
-    if not isinstance(manager, AbstractAsyncContextManager):
-        raise GraphError(f"resources[{kind.__name__}]() gave {manager!r}, which is not an async context manager")
-    return await stack.enter_async_context(cast("AbstractAsyncContextManager[object]", manager))
 
 
 async def run(node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:

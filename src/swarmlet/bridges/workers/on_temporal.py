@@ -140,6 +140,7 @@ class TemporalQueue:
                     workflows=[JobWorkflow],
                     activities=[activity.execute],
                     workflow_runner=UnsandboxedWorkflowRunner(),  # one line that is deterministic
+                    max_cached_workflows=0,  # they would be stuck with a worker that is gone
                     max_concurrent_activities=serving.concurrency,
                     max_heartbeat_throttle_interval=timedelta(seconds=1),
                     graceful_shutdown_timeout=timedelta(seconds=serving.grace + LEAVING),

@@ -5,7 +5,7 @@
 
 base        what a store must do, and what is said with it: the one file to read first
 writer      `JournalWriter`, a recorder's sink; `thread` the one thread behind it, which commits in groups
-reader      `Journal`: runs, traces, open questions; `verifying`, `exporting` and `pruning` do its longer work
+reader      `Journal`: runs, traces, open questions; `values`, `verifying`, `exporting` and `pruning` do parts of its work
 sql         tables, rows and queries of all stores that speak SQL; `tally` what the list of runs counts
 sqlite      `SqliteJournal`, a file; `sqlite_file` and `sqlite_lock` how it is opened, and by whom
 memory      `MemoryJournal`, for throw-away runs

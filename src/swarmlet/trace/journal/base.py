@@ -120,8 +120,8 @@ class Look(Protocol):
         """The events of a run, in order."""
         ...
 
-    def content(self, digest: Digest) -> bytes | None:
-        """A recorded value."""
+    def some(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
+        """Those of the recorded values that are there; a few hundred at most."""
         ...
 
     def contents(self) -> Iterator[tuple[Digest, bytes]]:

@@ -16,9 +16,9 @@ from swarmlet.trace.journal.exporting import exported
 from swarmlet.trace.journal.pruning import doomed
 from swarmlet.trace.journal.sqlite import store_of
 from swarmlet.trace.journal.tally import decoded
+from swarmlet.trace.journal.values import Values, read
 from swarmlet.trace.journal.verifying import Verified, verify
 from swarmlet.trace.read import StepState, Trace
-from swarmlet.trace.record import digest_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -77,12 +77,13 @@ class Journal:
         Recorded values are read from the store when they are asked for, not before.
         """
         with self.store.looking() as look:
-            return Trace([event for _, event in self._events(look, self._find(look, run).id)], self.content)
+            events = [event for _, event in self._events(look, self._find(look, run).id)]
+        return Trace(events, Values(self.store, events))
 
     def content(self, digest: Digest) -> bytes | None:
         """A recorded value as JSON; `None` if there is none of that name."""
         with self.store.looking() as look:
-            return self._content(look, digest)
+            return read(look, digest, self.name)
 
     def inbox(self) -> list[Question]:
         """What people are asked and have not answered, of runs that may go on: of the newest run first."""
@@ -101,7 +102,7 @@ class Journal:
         """A run as lines of JSON, with all its values: see `swarmlet.trace.journal.exporting`. `read_export` reads them."""
         with self.store.looking() as look:
             found = self._find(look, run).id
-            yield from exported(found, self._events(look, found), lambda digest: self._content(look, digest))
+            yield from exported(found, self._events(look, found), lambda digest: read(look, digest, self.name))
 
     def verify(self) -> Verified:
         """Read everything and tell what is wrong."""
@@ -170,15 +171,9 @@ class Journal:
         for row in look.events(run):
             yield row.event, decoded(row.event, run, self.name)
 
-    def _content(self, look: Look, digest: Digest) -> bytes | None:
-        content = look.content(digest)
-        if content is not None and digest_of(content) != digest:
-            raise JournalError(f"cannot use the journal {self.name}: it is damaged (the value {digest} is not what it was)")
-        return content
-
     def _question(self, look: Look, run: RunId, name: str, since: float, event: Asked) -> Question:
         def value(digest: Digest | None) -> JsonValue:
-            content = None if digest is None else self._content(look, digest)
+            content = None if digest is None else read(look, digest, self.name)
             try:
                 return None if content is None else cast("JsonValue", json.loads(content))
             except (ValueError, RecursionError):
