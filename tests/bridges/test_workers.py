@@ -257,6 +257,7 @@ async def test_without_being_asked_for_no_text_is_streamed(site: Site) -> None:
 # Limits of all workers together
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # it is about other processes
 async def test_limits_hold_over_all_workers_together(site: Site) -> None:
     queue = fresh("limited")
     with ScriptedServer() as server, anyio.fail_after(PATIENCE):

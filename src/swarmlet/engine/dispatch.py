@@ -31,7 +31,7 @@ from swarmlet.engine.portable import Arguments, Parcel, Terms, Written, portable
 from swarmlet.errors import BudgetExceeded, DeadlineExceeded, StepFailed, SwarmletError
 from swarmlet.policy.account import Need
 from swarmlet.policy.amount import EXACT, Price
-from swarmlet.trace.events import Event, Noted, RunEnded, RunId, RunResumed, RunStarted, StepEnded, StepStarted
+from swarmlet.trace.events import Event, Noted, RunEnded, RunId, RunResumed, RunStarted, StepEnded, StepStarted, ToolStarted
 from swarmlet.usage import Usage
 
 if TYPE_CHECKING:
@@ -206,6 +206,8 @@ def _take_over(state: RunState, path: str, name: str, answer: Answer) -> None:
     for event in answer.events:
         if moved := _moved(event, name, path):
             recorder.emit(moved)
+            if isinstance(moved, ToolStarted) and moved.effects:
+                state.acts(moved.path, moved.tool)
     recorder.emit(Noted(at=recorder.now(), path=path, message=note))
 
 

@@ -7,22 +7,25 @@ step is ready, so that a race is decided as it was before.
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeAlias, final
 
 from swarmlet.engine.keep import keep_values
-from swarmlet.engine.restore import NOTHING, restored
+from swarmlet.engine.restore import NOTHING, restored, same_input
 from swarmlet.engine.step import Faulted, Finished
 from swarmlet.errors import StepFailed, SwarmletError
 from swarmlet.policy.amount import NOTHING as NO_AMOUNT
 from swarmlet.policy.amount import Amount, Spent
-from swarmlet.trace.events import CallEnded, Noted, StepEnded, StepStarted, ToolEnded
-from swarmlet.trace.past import is_within
+from swarmlet.trace.events import CallEnded, Fault, Noted, StepEnded, StepStarted, ToolEnded
+from swarmlet.trace.past import is_within, paths_above
 from swarmlet.trace.record import call_usage, price_of
 
 if TYPE_CHECKING:
     from swarmlet.engine.step import Outcome, Step
-    from swarmlet.trace.events import CallStarted, Digest, Fault, RunId, State
+    from swarmlet.trace.events import CallStarted, Digest, RunId, State
     from swarmlet.trace.past import Past, PastStep, Reply
     from swarmlet.trace.record import Recorder
 
@@ -47,6 +50,7 @@ class Recall:
         self.past = past
         self._recorder = recorder
         self._source = source
+        self._costs: Mapping[str, Sequence[_Cost]] | None = None
 
     def outcome(self, step: Step) -> tuple[int, Outcome] | None:
         """The outcome of `step`, if it is in the record, and where in it; `None` if it is to be executed."""
@@ -124,7 +128,11 @@ class Recall:
 
     def spent(self, path: str) -> Spent:
         """What model calls at and below `path` have cost. What nobody knows counts with the most that it can be."""
-        return Spent() if self.elsewhere else spent_on(self.past, path)
+        if self.elsewhere:
+            return Spent()
+        if self._costs is None:
+            self._costs = _costs_by_path(self.past)
+        return _total(self._costs.get(path, ()))
 
     def _differs(self, known: PastStep, step: Step) -> str | None:
         """What of a step is not as it was."""
@@ -132,8 +140,19 @@ class Recall:
             return None
         if known.started.node != step.node.origin:
             return f"the node {step.node.origin} is"
-        inputs, _ = keep_values(self._recorder, step.named_arguments(), step.node.encode_inputs)
-        return None if inputs == known.started.inputs else "its inputs are"
+        values, before = step.named_arguments(), known.started.inputs
+        inputs, _ = keep_values(self._recorder, values, step.node.encode_inputs)
+        if None in inputs.values() or None in before.values():
+            return "its inputs are not all in the record, so that nobody knows whether they are"
+        if inputs.keys() == before.keys() and all(self._same(values[at], before[at], new) for at, new in inputs.items()):
+            return None
+        return "its inputs are"
+
+    def _same(self, value: object, before: Digest | None, now: Digest | None) -> bool:
+        if before == now:
+            return True
+        old, new = self.text(before), self.text(now)
+        return old is not None and new is not None and same_input(value, old, new)
 
     def _outcome(self, known: PastStep, step: Step) -> Outcome | None:
         node = step.node
@@ -144,42 +163,72 @@ class Recall:
         if ended is None:
             return None
         if ended.state == "failed":
-            return Faulted(_failure(step.path, ended.error))
+            return Faulted(self._failure(step.path, ended.error))
         content = self.text(ended.output)
         if content is None:
             return None
         value = restored(content, node.signature.returns, ended.type, node.encode_output)
         return None if value is NOTHING else Finished(value)
 
+    def _failure(self, path: str, error: Fault | None) -> StepFailed:
+        """What a step has failed with: the failure of the step below that was at fault, if it was that."""
+        told = _AT_FAULT.fullmatch(error.message) if error is not None and error.type == "StepFailed" else None
+        if told is None or told[1] == path or not is_within(told[1], path):
+            return _failed(path, error or Fault("Exception", ""))
+        below = self.past.step(told[1])
+        known = below.ended.error if below is not None and below.ended is not None else None
+        return self._failure(told[1], known) if known is not None else _failed(told[1], Fault("StepFailed", told[2]))
+
     def _note(self, path: str, message: str) -> None:
         self._recorder.emit(Noted(at=self._recorder.now(), path=path, message=message))
 
 
-def spent_on(past: Past, path: str | None = None) -> Spent:
-    """What model calls of a run have cost, at and below `path` or all of them."""
-    used = uncertain = NO_AMOUNT
-    for started, ended in past.calls:
-        if path is None or is_within(started.path, path):
-            cost, unsure = _cost(started, ended)
-            used = cost + used
-            uncertain = cost + uncertain if unsure else uncertain
-    return Spent(used, uncertain)
+_AT_FAULT = re.compile(r"step '([^']+)' failed: (.*)", re.DOTALL)
+"""How a `StepFailed` says which step it is of."""
 
 
-def _failure(path: str, error: Fault | None) -> StepFailed:
-    cause = EarlierFailure(error.type, error.message) if error else EarlierFailure("Exception", "")
+def _failed(path: str, error: Fault) -> StepFailed:
+    cause = EarlierFailure(error.type, error.message)
     failed = StepFailed(path, str(cause))
     failed.__cause__ = cause
     return failed
 
 
-def _cost(started: CallStarted, ended: CallEnded | None) -> tuple[Amount, bool]:
-    """What an attempt of a call has cost, and whether that is a guess: then the most that it can be."""
-    if ended is None or ended.unknown_cost or (ended.state == "finished" and ended.usd is None):
-        most = price_of(started.usd_at_most) or Decimal(0)
-        if ended is not None and not ended.unknown_cost:
-            usage = call_usage(ended)
-            return Amount(1, usage.input_tokens, usage.output_tokens, most), False
-        return Amount(1, started.input_at_most, started.max_tokens, most), True
+_Cost: TypeAlias = tuple[Amount, bool]
+"""What an attempt of a call has cost, and whether that is a guess: then the most that it can be."""
+
+
+def spent_on(past: Past) -> Spent:
+    """What all model calls of a run have cost."""
+    return _total(_cost(started, ended) for started, ended in past.calls)
+
+
+def _costs_by_path(past: Past) -> Mapping[str, Sequence[_Cost]]:
+    """What was spent at and below each path."""
+    costs: defaultdict[str, list[_Cost]] = defaultdict(list)
+    for started, ended in past.calls:
+        cost = _cost(started, ended)
+        for path in (*paths_above(started.path), started.path):
+            costs[path].append(cost)
+    return costs
+
+
+def _total(costs: Iterable[_Cost]) -> Spent:
+    used = uncertain = NO_AMOUNT
+    for cost, unsure in costs:
+        used = cost + used
+        uncertain = cost + uncertain if unsure else uncertain
+    return Spent(used, uncertain)
+
+
+def _cost(started: CallStarted, ended: CallEnded | None) -> _Cost:
+    if ended is None or ended.unknown_cost:
+        return _amount(started.input_at_most, started.max_tokens, price_of(started.usd_at_most)), True
     usage = call_usage(ended)
-    return Amount(1, usage.input_tokens, usage.output_tokens, usage.usd), False
+    told = ended.state != "finished" or ended.usd is not None
+    return _amount(usage.input_tokens, usage.output_tokens, usage.usd if told else price_of(started.usd_at_most)), False
+
+
+def _amount(input_tokens: int, output_tokens: int, usd: Decimal | None) -> Amount:
+    """The cost of one attempt. Nothing is below 0: what somebody else has written must not make room in a budget."""
+    return Amount(1, max(input_tokens, 0), max(output_tokens, 0), max(usd or Decimal(0), Decimal(0)))

@@ -6,15 +6,22 @@ and be of the class that it was. Otherwise it is as if it had not been recorded,
 
 from __future__ import annotations
 
+import json
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from typing_extensions import TypeAliasType
 
+from swarmlet.graph.each import Failed
+from swarmlet.graph.within import Partial
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from swarmlet.trace.encode import Encoder
 
@@ -23,6 +30,7 @@ LOSSY: Final = "?"
 NOTHING: Final = object()
 """What could not be restored."""
 _BARE: Final[tuple[object, ...]] = (Any, object, list, dict, tuple, set, frozenset)
+_PLAIN: Final = frozenset((str, int, float, bool, NoneType))
 _BUILTINS: Final = {
     f"builtins:{kind.__name__}": kind for kind in (str, int, float, bool, bytes, list, dict, tuple, set, frozenset, NoneType)
 }
@@ -65,10 +73,85 @@ def restored(content: bytes, declared: object, note: str, encode: Encoder) -> ob
         return NOTHING
     try:
         value: object = _adapter(kind).validate_json(content)
-        same = encode(value) == content
+        again = encode(value)
+        same = again == content or sorted(again) == sorted(content)  # sets have another order in each process
     except Exception:  # noqa: BLE001  # a value that cannot be read is made again; its own type's code takes part in reading it
         return NOTHING
     return value if same and (not note or class_name(type(value)) == note) else NOTHING
+
+
+def note_of(value: object, content: bytes, declared: object, encode: Encoder) -> str:
+    """What a record must say of the class of `value`, which was written as `content`: nothing if it is the declared one.
+
+    It is read back at once. What types hide does not come to light otherwise: members of a union that look alike, subclasses
+    in a list, private and excluded fields, secrets.
+    """
+    note = type_note(value, declared)
+    if type(value) in _PLAIN:
+        return note
+    try:
+        return note if alike(value, restored(content, declared, note, encode)) else LOSSY
+    except Exception:  # noqa: BLE001  # values' own methods take part in comparing them
+        return LOSSY
+
+
+def alike(one: object, other: object) -> bool:
+    """Whether two values are equal and of the same classes, with all that is in them."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind in _PLAIN:
+        return one == other
+    if isinstance(one, list | tuple | deque):
+        mine, yours = cast("Sequence[object]", one), cast("Sequence[object]", other)
+        return len(mine) == len(yours) and all(map(alike, mine, yours))
+    if isinstance(one, Mapping):
+        mine_, yours_ = cast("Mapping[object, object]", one), cast("Mapping[object, object]", other)
+        return alike(list(mine_), list(yours_)) and alike(list(mine_.values()), list(yours_.values()))
+    if isinstance(one, set | frozenset):
+        return one == other and _kinds(cast("Iterable[object]", one)) == _kinds(cast("Iterable[object]", other))
+    if isinstance(one, BaseModel):
+        return _are_models_alike(one, cast("BaseModel", other))
+    if is_dataclass(one):
+        own = ("error",) if isinstance(one, Failed | Partial) else ()  # they say that it is not read back
+        return all(alike(getattr(one, at.name), getattr(other, at.name)) for at in fields(one) if at.name not in own)
+    return one == other
+
+
+def _are_models_alike(one: BaseModel, other: BaseModel) -> bool:
+    parts = [[vars(model).get(name) for name in type(model).model_fields] for model in (one, other)]
+    return (
+        alike(*parts)
+        and alike(one.__pydantic_extra__, other.__pydantic_extra__)
+        and alike(one.__pydantic_private__, other.__pydantic_private__)
+    )
+
+
+def _kinds(values: Iterable[object]) -> Counter[type]:
+    return Counter(map(type, values))
+
+
+def same_input(value: object, before: bytes, now: bytes) -> bool:
+    """Whether `value`, written as `now`, was written as `before` by another process, in which sets have another order."""
+    if len(before) != len(now) or sorted(before) != sorted(now):
+        return False
+    return _ordered(value, json.loads(before)) == _ordered(value, json.loads(now))
+
+
+def _ordered(value: object, written: Any) -> object:  # Any: JSON
+    """What was written for `value`, with the items of sets in an order that does not depend on the process."""
+    if isinstance(value, set | frozenset):
+        return sorted(map(json.dumps, written)) if isinstance(written, list) else written
+    if isinstance(value, list | tuple | deque) and isinstance(written, list):
+        return [_ordered(one, part) for one, part in zip(cast("Sequence[object]", value), written, strict=True)]
+    if isinstance(written, dict):
+        known = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
+        parts = cast("dict[str, Any]", written)  # Any: JSON
+        return {
+            name: _ordered(known.get(name) if known is not None else getattr(value, name, None), part)
+            for name, part in parts.items()
+        }
+    return written
 
 
 def _adapter(kind: object) -> TypeAdapter[object]:

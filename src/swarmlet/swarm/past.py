@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swarmlet.engine.restore import NOTHING, restored
-from swarmlet.errors import GraphChanged, JournalError, NotResumable, SwarmletError
+from swarmlet.errors import GraphChanged, NotResumable, SwarmletError
 from swarmlet.graph.fingerprint import changes, fingerprint, load
-from swarmlet.trace.events import CallEnded, CallStarted, StepEnded, ToolEnded, ToolStarted
+from swarmlet.trace.events import CallEnded, CallStarted, RunId, StepEnded, ToolEnded, ToolStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,17 +22,15 @@ if TYPE_CHECKING:
 
 
 def read_run(journal: str | Path | Store | None, run_id: str) -> Trace | None:
-    """What a journal has of a run, or `None`. Raises `JournalError` if that cannot be read."""
+    """What a journal has of the run of this very id, or `None`. Raises `JournalError` if that cannot be read."""
     assert journal is not None  # noqa: S101  # a swarm asks its own journal
     from swarmlet.trace.journal import Journal
+    from swarmlet.trace.journal.base import Wanted
 
     reader = Journal(journal)
-    try:
-        return reader.trace(run_id)
-    except JournalError:
-        if any(summary.id == run_id for summary in reader.runs()):
-            raise
-        return None
+    with reader.store.looking() as look:
+        known = look.runs(Wanted(runs=(RunId(run_id),)))
+    return reader.trace(run_id) if known else None
 
 
 def check_plan(trace: Trace, node: AnyNode) -> None:

@@ -10,9 +10,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Literal, NewType, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, NewType, TypeAlias, TypeVar, dataclass_transform
 
 from pydantic import Field, TypeAdapter
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def _event(kind: type[T], /) -> type[T]:
+    """A frozen dataclass, for type checkers. Python itself does not guard it: that would double what making one costs."""
+    return dataclass(slots=True, kw_only=True, unsafe_hash=True)(kind)
+
 
 RunId = NewType("RunId", str)
 """Names one run. Ids sort by the time at which their runs started."""
@@ -36,7 +45,7 @@ class Fault:
     """Its text; empty where content capture is off, as texts may quote prompts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class RunStarted:
     """A run began. Always a run's first event."""
 
@@ -59,7 +68,7 @@ class RunStarted:
     kind: Literal["run_started"] = "run_started"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class RunResumed:
     """A process goes on with a run that another one has left: it was killed, failed, drained or waited for an answer."""
 
@@ -74,7 +83,7 @@ class RunResumed:
     kind: Literal["run_resumed"] = "run_resumed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class RunEnded:
     """A run ended, or came to a halt from which it can be resumed: in every state but `finished`.
 
@@ -95,7 +104,7 @@ class RunEnded:
     kind: Literal["run_ended"] = "run_ended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class StepStarted:
     """A step began to execute."""
 
@@ -114,7 +123,7 @@ class StepStarted:
     kind: Literal["step_started"] = "step_started"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class StepEnded:
     """A step ended."""
 
@@ -133,7 +142,7 @@ class StepEnded:
     kind: Literal["step_ended"] = "step_ended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class StepRetried:
     """An attempt of a whole step failed and another will follow."""
 
@@ -150,7 +159,7 @@ class StepRetried:
     kind: Literal["step_retried"] = "step_retried"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class StepNotStarted:
     """A step that would have come next was not started: the swarm was being drained, or a budget had run out."""
 
@@ -163,7 +172,7 @@ class StepNotStarted:
     kind: Literal["step_not_started"] = "step_not_started"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class Decided:
     """A step chose between the nodes under it: the winner of a race or a vote, the rung that answered, a fallback."""
 
@@ -180,7 +189,7 @@ class Decided:
     kind: Literal["decided"] = "decided"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class CallQueued:
     """A model call waits for a budget: it does not fit now, but may when running calls give something back."""
 
@@ -211,7 +220,7 @@ class CutMessage:
     """Its tokens now; 0 if it was dropped."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class CallFitted:
     """A conversation was cut before a call, by the policies of its agent."""
 
@@ -226,7 +235,7 @@ class CallFitted:
     kind: Literal["call_fitted"] = "call_fitted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class CallStarted:
     """An attempt of a model call was sent."""
 
@@ -259,7 +268,7 @@ class CallStarted:
     kind: Literal["call_started"] = "call_started"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class CallSaved:
     """A model call that was not made: its reply was there already."""
 
@@ -289,7 +298,7 @@ class CallSaved:
     kind: Literal["call_saved"] = "call_saved"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class CallEnded:
     """An attempt of a model call ended."""
 
@@ -332,7 +341,7 @@ class CallEnded:
     kind: Literal["call_ended"] = "call_ended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class ToolStarted:
     """A tool that the model called began to run."""
 
@@ -353,7 +362,7 @@ class ToolStarted:
     kind: Literal["tool_started"] = "tool_started"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class ToolEnded:
     """A tool ended."""
 
@@ -376,7 +385,7 @@ class ToolEnded:
     kind: Literal["tool_ended"] = "tool_ended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class Asked:
     """A question for a person."""
 
@@ -400,7 +409,7 @@ class Asked:
     kind: Literal["asked"] = "asked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class Answered:
     """An answer to a question."""
 
@@ -415,7 +424,7 @@ class Answered:
     kind: Literal["answered"] = "answered"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class Noted:
     """Something that the user should know about a step: it held the event loop, it left a thread behind."""
 
@@ -428,7 +437,7 @@ class Noted:
     kind: Literal["noted"] = "noted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_event
 class TextDelta:
     """A piece of a reply that is still being written. Given to listeners of `stream`, not kept in the trace."""
 

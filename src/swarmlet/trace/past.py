@@ -33,8 +33,26 @@ if TYPE_CHECKING:
     from swarmlet.trace.events import Digest, Event
 
 Reply: TypeAlias = CallEnded | CallSaved
-_TRIED_ANYWAY = frozenset({"BudgetExceeded"})
-"""Failures that cost nothing to meet again, and that what is around them wants to see as they are."""
+_TRIED_ANYWAY = "BudgetExceeded"
+"""A failure that costs nothing to meet again, and that what is around it wants to see as it is."""
+_PASSED_ON = frozenset({"StepFailed", "StepsFailed", "NoQuorum"})
+"""Failures that are made of what has failed below."""
+_NOT_SAID = frozenset(
+    {
+        "BudgetExceeded",
+        "CircuitOpen",
+        "ContextTooLong",
+        "DeadlineExceeded",
+        "ModelError",
+        "ModelUnavailable",
+        "NoApiKey",
+        "PriceUnknown",
+        "QuotaExhausted",
+        "RateLimited",
+        "RequestRejected",
+    }
+)
+"""Failures of an agent that nothing of what its model has said has led to."""
 
 
 @final
@@ -47,7 +65,7 @@ class PastStep:
     """Where in the record its last event stands: what ended first comes first."""
     ended: StepEnded | None = None
     attempts: int = 0
-    """Attempts of it that have failed with another to follow."""
+    """Attempts of it that have failed."""
     again: bool = False
     """Whether it is to be executed again, though it has ended."""
     replies: dict[int, tuple[int, Reply]] = field(default_factory=dict[int, "tuple[int, Reply]"])
@@ -73,7 +91,10 @@ class PastStep:
     def restart(self) -> None:
         """It is executed again: what led to its failure is left out, what was paid for before that stays."""
         ended, self.ended = self.ended, None
-        if ended is None or ended.state != "failed" or self.broke_off or not self.replies:
+        if ended is None or ended.state != "failed":
+            return
+        self.attempts += 1
+        if self.broke_off or not self.replies or (ended.error is not None and ended.error.type in _NOT_SAID):
             return
         last = max(self.replies)
         broken = [key for key, (_, end) in self.tools.items() if key[0] == last and (end is None or end.state != "finished")]
@@ -105,15 +126,19 @@ class Past:
         self._asked: dict[str, Asked] = {}
         self._unanswered: set[str] = set()
         self._answers: dict[str, tuple[int, Answered]] = {}
-        self._decided: set[tuple[str, str, str]] = set()
+        self._decided: dict[tuple[str, str, str], int] = {}
         self._void: dict[str, int] = {}
         """By path, the number in the record before which all that lies below is void."""
         self._open: dict[tuple[str, int, int], int] = {}
+        self._open_tools: dict[tuple[str, int, str], ToolStarted] = {}
+        self._open_steps: dict[str, StepStarted] = {}
+        self._exceeded: set[str] = set()
+        """The paths below which a budget has run out."""
         self._count = 0
         for event in events:
             self._take(event, self._count)
             self._count += 1
-        del self._open
+        del self._open, self._exceeded
 
     def step(self, path: str) -> PastStep | None:
         """The step at `path`, if it was begun, and that still counts."""
@@ -134,8 +159,9 @@ class Past:
         return self._asked[path] if path in self._unanswered else None
 
     def decided(self, path: str, by: str, chosen: str) -> bool:
-        """Whether this choice is in the record."""
-        return (path, by, chosen) in self._decided
+        """Whether this choice is in the record, and of what still counts."""
+        number = self._decided.get((path, by, chosen))
+        return number is not None and self._counts(path, number) and self._void.get(path, -1) < number
 
     def tools_with_effects(self) -> Iterator[ToolStarted]:
         """The tools that have begun to act on the world."""
@@ -146,16 +172,15 @@ class Past:
     def left_open(self) -> Iterator[CallStarted | ToolStarted | StepStarted]:
         """What was going on when the process was killed: calls and tools first, then steps, the innermost first."""
         yield from (started for started, ended in self.calls if ended is None)
-        for step in self.steps.values():
-            yield from (started for started, ended in step.tools.values() if ended is None)
-        begun = [step.started for step in self.steps.values() if step.ended is None]
-        yield from sorted(begun, key=lambda started: -started.path.count("/"))
+        yield from self._open_tools.values()
+        yield from sorted(self._open_steps.values(), key=lambda started: -started.path.count("/"))
 
     def forget(self, path: str) -> None:
         """Let the step at `path` and all below it be as if it never was. What it has cost stays."""
         self.steps.pop(path, None)
         self._answers.pop(path, None)
         self._void[path] = self._count
+        self._reopen_around(path)
 
     def forget_below(self, path: str) -> None:
         """As `forget`, without the step itself: it is tried again."""
@@ -168,16 +193,27 @@ class Past:
             return False
         step.edited, step.again = content, False
         self.forget_below(path)
+        self._reopen_around(path)
         return True
 
     def try_again(self, failed: Iterable[str]) -> None:
         """Have these steps executed again that have failed, those around them and those below."""
-        for path in failed:
-            for other, step in self.steps.items():
-                is_failed = step.ended is not None and step.ended.state == "failed"
-                if is_failed and (is_within(other, path) or is_within(path, other)):
-                    step.again = True
-                    step.restart()
+        paths = set(failed)
+        around = {above for path in paths for above in (*paths_above(path), path)}
+        for path, step in self.steps.items():
+            if step.ended is None or step.ended.state != "failed":
+                continue
+            if path in around or any(above in paths for above in paths_above(path)):
+                step.again = True
+                step.restart()
+
+    def _reopen_around(self, path: str) -> None:
+        """What is below has changed, so the steps above are executed again, and the talk of an agent there begins anew."""
+        for above in paths_above(path):
+            if step := self.steps.get(above):
+                step.again = True
+                step.replies.clear()
+                step.tools.clear()
 
     def _counts(self, path: str, number: int) -> bool:
         return not self._void or all(self._void.get(above, -1) < number for above in paths_above(path))
@@ -193,7 +229,8 @@ class Past:
             case CallEnded():
                 self._close(event, number)
             case CallSaved() if event.path in self.steps:
-                self.steps[event.path].replies[event.turn] = number, event
+                step = self.steps[event.path]
+                step.replies[event.turn], step.broke_off = (number, event), False
                 self._opened(event)
             case Asked():
                 self._asked[event.path] = event
@@ -203,7 +240,7 @@ class Past:
                 self._answers[event.path] = number, event
                 self._unanswered.discard(event.path)
             case Decided():
-                self._decided.add((event.path, event.by, event.chosen))
+                self._decided[event.path, event.by, event.chosen] = number
             case RunEnded():
                 self.try_again(event.failed)
             case RunResumed():
@@ -215,21 +252,34 @@ class Past:
         step = self.steps.get(event.path)
         match event:
             case StepStarted():
+                self._open_steps[event.path] = event
                 self._begin(event, number)
             case StepRetried():
                 self._void[event.path] = number
                 if step is not None:
-                    step.attempts = event.attempt
+                    step.attempts = max(event.attempt, 0)
             case StepEnded() if step is not None:
+                self._open_steps.pop(event.path, None)
                 step.ended, step.number = event, number
-                step.again = event.error is not None and event.error.type in _TRIED_ANYWAY
+                step.again = self._is_tried_anyway(event)
             case ToolStarted() if step is not None:
+                self._open_tools[event.path, event.turn, event.id] = event
                 step.tools[event.turn, event.id] = event, None
             case ToolEnded() if step is not None:
+                self._open_tools.pop((event.path, event.turn, event.id), None)
                 if known := step.tools.get((event.turn, event.id)):
                     step.tools[event.turn, event.id] = known[0], None if event.state == "lost" else event
             case _:  # of a step that has not begun: a record that somebody else has written
                 pass
+
+    def _is_tried_anyway(self, event: StepEnded) -> bool:
+        """Whether a step has failed over a budget, itself or by what is below it."""
+        if event.error is None:
+            return False
+        if event.error.type == _TRIED_ANYWAY:
+            self._exceeded.update(paths_above(event.path))
+            return True
+        return event.error.type in _PASSED_ON and event.path in self._exceeded
 
     def _begin(self, event: StepStarted, number: int) -> None:
         known = self.steps.get(event.path)

@@ -71,6 +71,13 @@ class Count:
 
 
 @component
+class Relay:
+    @component.output_types(value=int)
+    def run(self, value: int):
+        return {"value": value}
+
+
+@component
 class Wait:
     def __init__(self, seconds: float):
         self.seconds = seconds
@@ -129,7 +136,9 @@ class Haystack:
     async def loop(self, rounds):
         pipeline = Pipeline(max_runs_per_component=rounds + 1)
         pipeline.add_component("count", Count(rounds))
-        pipeline.connect("count.again", "count.values")
+        pipeline.add_component("relay", Relay())  # a component cannot be connected to itself
+        pipeline.connect("count.again", "relay.value")
+        pipeline.connect("relay.value", "count.values")
         return self.running(pipeline, {"count": {"values": 0}}, "count", "done")
 
     async def diamond(self, long):

@@ -48,7 +48,7 @@ class LlamaIndex:
                 value = ev.value + 1
                 return StopEvent(result=value) if index == steps - 1 else kinds[index + 1](value=value)
 
-            increment.__name__ = increment.__qualname__ = f"step{index}"
+            increment.__name__, increment.__qualname__ = f"step{index}", f"Made.step{index}"
             return step(annotated(increment, kinds[index], kinds[index + 1]))
 
         return running(made({f"step{index}": one(index) for index in range(steps)}), value=0)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CONNECT_SECONDS: Final = 5
+_COPY: Final = "COPY events (run, kind, at, path, event) FROM STDIN"
+
 _AGAIN_SECONDS: Final = 0.2
 """Between two tries to get a lost connection back."""
 
@@ -46,6 +48,7 @@ class PostgresJournal:
         self._url = url
         self._schema = schema
         self._lease = lease
+        self._name = ""
 
     def __repr__(self) -> str:
         return f"<PostgresJournal {self.name}>"
@@ -53,8 +56,10 @@ class PostgresJournal:
     @property
     def name(self) -> str:
         """Where it is, without the password."""
-        _needs_driver()
-        return shown(self._url, self._schema)
+        if not self._name:
+            _needs_driver()
+            self._name = shown(self._url, self._schema)
+        return self._name
 
     @property
     def key(self) -> Hashable:
@@ -158,18 +163,16 @@ class PostgresDatabase:
             return max(0, cursor.rowcount)
 
     def add_events(self, rows: list[EventRow]) -> None:
-        """Append to the table of events, in one statement."""
-        self._connection.execute(
-            "INSERT INTO events (run, kind, at, path, event) "
-            "SELECT * FROM unnest(%s::text[], %s::text[], %s::double precision[], %s::text[], %s::text[])",
-            [list(column) for column in zip(*rows, strict=True)],
-        )
+        """Append to the table of events, without waiting for each row."""
+        with self._connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for row in rows:
+                copy.write_row(row)
 
     def add_contents(self, contents: dict[Digest, bytes], now: float) -> None:
         """Keep recorded values; in one order, so that writers do not lock one another out."""
         digests = sorted(contents)
         self._connection.execute(
-            "INSERT INTO contents SELECT digest, content, %s FROM unnest(%s::text[], %s::bytea[]) AS t (digest, content) "
+            "INSERT INTO contents SELECT digest, content, %s FROM unnest(%b::text[], %b::bytea[]) AS t (digest, content) "
             "ON CONFLICT (digest) DO UPDATE SET touched = excluded.touched WHERE contents.touched < excluded.touched - 3600",
             (now, digests, [contents[digest] for digest in digests]),
         )

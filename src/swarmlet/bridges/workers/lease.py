@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import psycopg
     from dbos import DBOSClient
 
-MOST_TAKEOVERS: Final = 5
+MOST_TAKEOVERS: Final = 3
 CONNECTING: Final = 5
 _LOCK: Final = 0x5_3A12_1EA5
 _TABLES: LiteralString = """
