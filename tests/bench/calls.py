@@ -210,7 +210,9 @@ def question(number: int) -> str:
 def history(length: int) -> list[Message]:
     """Messages before the question, the same objects each time as in the turns of an agent."""
     if length not in _HISTORIES:
-        made = [(Message.user, Message.assistant)[number % 2](f"{number}: " + "so it was said. " * 20) for number in range(length)]
+        made = [
+            (Message.user, Message.assistant)[number % 2](f"{number}: " + "so it was said. " * 20) for number in range(length)
+        ]
         _HISTORIES[length] = made
     return _HISTORIES[length]
 
@@ -231,6 +233,7 @@ def caller(name: str, url: str, stack: AsyncExitStack) -> Caller:
         client = AsyncOpenAI(api_key="sk-none", http_client=http, max_retries=0)
         stack.push_async_callback(client.close)
         return SdkCaller(client, url)
+
     def model(base_url: str) -> OpenAIModel:
         made = OpenAIModel("gpt-4o-mini", base_url=base_url, api_key="sk-none")
         stack.push_async_callback(made.aclose)

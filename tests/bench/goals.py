@@ -24,7 +24,9 @@ GOALS = (
     Goal("a step of a chain of 1,000", "ours chain 1,000", 0.25),
     Goal("a round of a loop of 1,000", "ours loop 1,000", 0.25),
     Goal("a step of a chain, a timeout each", "ours chain, a timeout each", 0.5),
-    Goal("fan-out of 10,000 that never wait, and a join: below `asyncio.gather`", "ours fan-out 10,000", "gather fan-out 10,000"),
+    Goal(
+        "fan-out of 10,000 that never wait, and a join: below `asyncio.gather`", "ours fan-out 10,000", "gather fan-out 10,000"
+    ),
     Goal("100 layers of 10", "ours 100 layers of 10", 1.2),
     Goal("a step that gives way once", "waiting 1 **swarmlet**", 1.3),
     Goal("a step that sleeps 10 ms", "waiting 2 **swarmlet**", 1.3),

@@ -51,8 +51,8 @@ def keep_result(recorder: Recorder, value: object, node: AnyNode) -> tuple[Diges
     """As `keep_output`, with what the record must say of the value's class, so that it can be restored."""
     before, declared = Losses.count, node.signature.returns
     digest, problems = keep_output(recorder, value, node.encode_output)
-    if digest is None:
-        return None, "", problems
+    if digest is None or (cast("object", type(value)) is declared and Losses.count == before):
+        return digest, "", problems
     note = type_note(value, declared)
     lost = Losses.count != before or (note and vague(declared) and not _is_plain(value))
     return digest, LOSSY if lost else note, problems

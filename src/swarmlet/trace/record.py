@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol, cast
 
-from swarmlet.trace.encode import text_of
+from swarmlet.trace.encode import Losses, text_of
 from swarmlet.trace.events import CallEnded, Digest, Fault
 from swarmlet.usage import Usage
 
@@ -70,7 +70,8 @@ class Recorder:
     def emit(self, event: Event) -> None:
         """Append `event` and tell the sinks."""
         self.events.append(event)
-        self.tell(event)
+        if self.sinks:
+            self.tell(event)
 
     def tell(self, event: Event) -> None:
         """Tell the sinks of an event that is not kept."""
@@ -87,10 +88,12 @@ class Recorder:
         key = encode, kind, value
         digest = self._scalars.get(key)
         if digest is None:
+            before = Losses.count
             digest = self.keep_json(encode(value))
             if len(self._scalars) > _MOST:
                 self._scalars.clear()
-            self._scalars[key] = digest
+            if Losses.count == before:
+                self._scalars[key] = digest
         return digest
 
     def keep_json(self, content: bytes) -> Digest | None:

@@ -1,5 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false, reportCallIssue=false, reportArgumentType=false
 """Frameworks whose unit is an agent: a fake model in each step; what is around it is written with plain awaits and `gather`."""
 
 import asyncio

@@ -1,4 +1,4 @@
-"""One contender of one peer, one workload: `python -m tests.bench.peers.child MODULE CONTENDER CASE ROUNDS`, in the peer's environment.
+"""One contender, one workload, in the peer's environment: `python -m tests.bench.peers.child MODULE CONTENDER CASE ROUNDS`.
 
 `CASE` is a title of `harness.CASES`, or `memory`. Prints one line of JSON: the figure, or nothing if there is none.
 """

@@ -1,5 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false, reportCallIssue=false, reportArgumentType=false
 """Microsoft Agent Framework: workflows of executors."""
 
 from typing import Never
@@ -13,8 +14,8 @@ AT_ONCE = 1_000
 
 
 class Increment(Executor):
-    def __init__(self, id: str, last: bool):
-        super().__init__(id=id)
+    def __init__(self, name: str, last: bool):
+        super().__init__(id=name)
         self._last = last
 
     @handler
@@ -29,8 +30,8 @@ class Start(Executor):
 
 
 class Same(Executor):
-    def __init__(self, id: str, number: int):
-        super().__init__(id=id)
+    def __init__(self, name: str, number: int):
+        super().__init__(id=name)
         self._number = number
 
     @handler
@@ -61,8 +62,8 @@ class Top(Executor):
 
 
 class Count(Executor):
-    def __init__(self, id: str, rounds: int):
-        super().__init__(id=id)
+    def __init__(self, name: str, rounds: int):
+        super().__init__(id=name)
         self._rounds = rounds
 
     @handler
@@ -71,8 +72,8 @@ class Count(Executor):
 
 
 class Wait(Executor):
-    def __init__(self, id: str, seconds: float):
-        super().__init__(id=id)
+    def __init__(self, name: str, seconds: float):
+        super().__init__(id=name)
         self._seconds = seconds
 
     @handler

@@ -1,5 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false, reportCallIssue=false, reportArgumentType=false
 """AutoGen core: messages to agents on its runtime; what runs side by side is written with `asyncio.gather`."""
 
 import asyncio

@@ -1,6 +1,9 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false, reportCallIssue=false, reportArgumentType=false
 """Burr: applications of actions; a map of actions where steps run side by side."""
+
+from itertools import pairwise
 
 import anyio
 from burr.core import ApplicationBuilder, State, action, expr
@@ -69,7 +72,7 @@ class Burr:
 
     async def chain(self, steps):
         names = [f"step{index}" for index in range(steps)]
-        transitions = list(zip(names, names[1:], strict=False))
+        transitions = list(pairwise(names))
         return running(dict.fromkeys(names, increment), transitions, {"value": 0}, names[0], names[-1], "value")
 
     async def fan(self, steps):
@@ -79,7 +82,7 @@ class Burr:
     async def layers(self, depth, width):
         names = [f"layer{index}" for index in range(depth)]
         actions = {name: Mapped(larger, lambda state: [{} for _ in range(width)], max, "top") for name in names}
-        return running(actions, list(zip(names, names[1:], strict=False)), {"top": 0}, names[0], names[-1], "top")
+        return running(actions, list(pairwise(names)), {"top": 0}, names[0], names[-1], "top")
 
     async def loop(self, rounds):
         @action(reads=["value"], writes=["value"])
@@ -100,8 +103,10 @@ class Burr:
 
         names = ["stage0", "stage1", "stage2"]
         inner = GraphBuilder().with_actions(**{name: stage(index) for index, name in enumerate(names)})
-        inner = inner.with_transitions(*zip(names, names[1:], strict=False)).build()
-        mapped = Mapped(RunnableGraph(inner, "stage0", ["stage2"]), lambda state: ({"waits": one} for one in waits), sum, "total")
+        inner = inner.with_transitions(*pairwise(names)).build()
+        mapped = Mapped(
+            RunnableGraph(inner, "stage0", ["stage2"]), lambda state: ({"waits": one} for one in waits), sum, "total"
+        )
         return running({"map": mapped}, [], {"top": 0}, "map", "map", "total")
 
 

@@ -1,5 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false, reportCallIssue=false, reportArgumentType=false
 """Haystack pipelines, run asynchronously without a bound on concurrency."""
 
 import anyio
@@ -66,7 +67,7 @@ class Count:
 
     @component.output_types(again=int, done=int)
     def run(self, values: Variadic[int]):
-        value = next(iter(values)) + 1
+        value = max(values) + 1
         return {"again": value} if value < self.rounds else {"done": value}
 
 

@@ -1,5 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false, reportCallIssue=false, reportArgumentType=false
 """LangGraph: without a checkpointer; `Checkpointed` with one in memory, `OnSqlite` with one on disk."""
 
 import operator
@@ -159,4 +160,8 @@ class OnSqlite(Plain):
         return await self._manager.__aenter__()
 
 
-CONTENDERS = {"LangGraph": Plain, "LangGraph, checkpoints in memory": Checkpointed, "LangGraph, checkpoints on SQLite": OnSqlite}
+CONTENDERS = {
+    "LangGraph": Plain,
+    "LangGraph, checkpoints in memory": Checkpointed,
+    "LangGraph, checkpoints on SQLite": OnSqlite,
+}

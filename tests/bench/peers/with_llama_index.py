@@ -1,5 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false, reportCallIssue=false, reportArgumentType=false
 """LlamaIndex Workflows: a step for each event."""
 
 import anyio

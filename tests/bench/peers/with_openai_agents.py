@@ -1,5 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false, reportCallIssue=false, reportArgumentType=false
 """OpenAI Agents, with a fake model and without its tracing."""
 
 from agents import Agent, Model, ModelResponse, Runner, Usage, set_tracing_disabled
@@ -9,8 +10,8 @@ from tests.bench.peers.agents import Agents
 
 
 class Fake(Model):
-    async def get_response(self, system_instructions, input, *args, **kwargs):
-        text = input if isinstance(input, str) else input[-1]["content"]
+    async def get_response(self, system_instructions, said, *args, **kwargs):
+        text = said if isinstance(said, str) else said[-1]["content"]
         part = ResponseOutputText(type="output_text", text=str(int(text) + 1), annotations=[])
         message = ResponseOutputMessage(id="m", type="message", role="assistant", status="completed", content=[part])
         return ModelResponse(output=[message], usage=Usage(), response_id=None)

@@ -1,5 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false, reportCallIssue=false, reportArgumentType=false
 """pydantic-ai, with a fake model."""
 
 from pydantic_ai import Agent

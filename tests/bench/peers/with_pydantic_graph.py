@@ -1,6 +1,9 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false, reportCallIssue=false, reportArgumentType=false
 """pydantic-graph, by its builder."""
+
+from itertools import pairwise
 
 import anyio
 from pydantic_graph import GraphBuilder, StepContext, TypeExpression, reduce_list_append, reduce_sum
@@ -119,7 +122,7 @@ class PydanticGraph:
         join = builder.join(reduce_sum, initial=0)
         builder.add(
             builder.edge_from(builder.start_node).map().to(steps[0]),
-            *(builder.edge_from(before).to(after) for before, after in zip(steps, steps[1:], strict=False)),
+            *(builder.edge_from(before).to(after) for before, after in pairwise(steps)),
             builder.edge_from(steps[-1]).to(join),
             builder.edge_from(join).to(builder.end_node),
         )

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, final
 
 from swarmlet import Node, Swarm
-from swarmlet.engine.run_state import RunState
 from swarmlet.engine.driver import drive, execute
+from swarmlet.engine.run_state import RunState
 from swarmlet.engine.scheduler import Scheduler
 from swarmlet.engine.step import Finished, Outcome, Step
 from swarmlet.graph.shape import AnyNode, Leaf
@@ -82,7 +82,9 @@ async def section(bench: Bench) -> list[Table]:
                 "`capture=False`, and a SQLite journal": Ours(durable_blind).running,
                 "a run with a SQLite journal": Ours(durable).running,
             }
-            table = Table("What is around a step's function, in raw anyio tasks", ["", *shapes, *(f"{one}, us" for one in shapes)])
+            table = Table(
+                "What is around a step's function, in raw anyio tasks", ["", *shapes, *(f"{one}, us" for one in shapes)]
+            )
             runs = {
                 f"{shape} {way}": (make(made, argument), STEPS)
                 for shape, (made, argument) in shapes.items()

@@ -8,6 +8,7 @@ journal fences it. A job that takes several workers down with it is given up: it
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, LiteralString, final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_TAKEOVERS: Final = 3
 CONNECTING: Final = 5
+_AGAIN: Final = 0.05
 _LOCK: Final = 0x5_3A12_1EA5
 _TABLES: LiteralString = """
 CREATE TABLE IF NOT EXISTS swarmlet_workers (
@@ -47,8 +49,9 @@ RETURNING times
 
 @contextmanager
 def alone(connection: psycopg.Connection) -> Generator[None, None, None]:
-    """One process at a time."""
-    connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    """One process at a time. It asks again and again: DBOS's new indexes would wait for whoever waits within a query."""
+    while (row := connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()) is None or not row[0]:
+        time.sleep(_AGAIN)
     try:
         yield
     finally:
