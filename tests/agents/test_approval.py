@@ -104,7 +104,7 @@ async def test_a_person_may_change_the_arguments_and_the_record_and_the_model_le
         run = await swarm.run(shop(tool(world.pay, approve=True)), "pay")
     assert world.paid == [(3, "bob")]
     (started,) = events(run, ToolStarted)
-    assert json.loads(run.trace.value(started.arguments)) == {"cents": 3, "to": "bob"}
+    assert json.loads(str(run.trace.value(started.arguments))) == {"cents": 3, "to": "bob"}
     assert "changed the arguments" in told(scripted_server)[0]
     assert "paid 3 to bob" in told(scripted_server)[0]
 

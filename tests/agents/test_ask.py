@@ -331,7 +331,7 @@ async def inside(topic: str) -> int:
 
 
 @node
-def judge(text: str) -> Literal["few", "many"]:
+def judge(topic: str) -> Literal["few", "many"]:
     return "few"
 
 
@@ -340,8 +340,11 @@ def plenty(topic: str) -> int:
     return 100
 
 
-@ask(Again[str] | Done[int])
-def once_more(topic: str) -> str:
+next_round: Any = Again[str] | Done[int]
+
+
+@ask(next_round)
+def once_more(topic: str) -> Any:
     return topic
 
 
@@ -482,7 +485,7 @@ class Opaque:
         (lambda: ask(Opaque, "What?"), "people cannot be asked for a Opaque"),
         (lambda: ask("bool", "What?"), "names a type as text"),
         (lambda: ask(bool, 3), "takes the text"),  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-        (lambda: ask(len, "What?"), "needs the type"),  # type: ignore[arg-type,unused-ignore]  # pyright: ignore[reportArgumentType]
+        (lambda: ask(len, "What?"), "needs the type"),  # type: ignore[call-overload,unused-ignore]  # pyright: ignore[reportArgumentType]
         (lambda: ask(bool, "What?", name="a/b"), "cannot be named"),
         (lambda: ask(bool)(3), "decorates a function"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ],

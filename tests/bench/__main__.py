@@ -101,7 +101,8 @@ async def measured(given: argparse.Namespace) -> tuple[list[Table], dict[str, fl
     tables: list[Table] = []
     async with Swarm() as swarm:
         bench = Bench(given.backend, given.rounds, swarm, Ours(swarm))
-        for name in given.only or ([] if given.peer else SECTIONS):
+        chosen: list[str] = given.only or ([] if given.peer else list(SECTIONS))
+        for name in chosen:
             begin = time.perf_counter()
             for table in await SECTIONS[name](bench):
                 tables.append(table)

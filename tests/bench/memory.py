@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import final
 
 import anyio
@@ -111,7 +112,7 @@ async def runs(count: int) -> float:
     before = memory_now()
     async with Swarm() as swarm, anyio.create_task_group() as group:
         for number in range(count):
-            group.start_soon(swarm.run, ten, number)
+            group.start_soon(partial(swarm.run, ten, number))
     return peak_memory() - before
 
 

@@ -63,11 +63,6 @@ def largest(values: list[int]) -> int:
     return max(values, default=0) + 1
 
 
-@node
-def count(value: int, rounds: int) -> Again[int] | Done[int]:
-    return Again(value + 1) if value + 1 < rounds else Done(value + 1)
-
-
 def chain_of(step: Node[[int], int], steps: int) -> Node[[int], int]:
     """A graph of steps one after the other."""
 
@@ -78,6 +73,16 @@ def chain_of(step: Node[[int], int], steps: int) -> Node[[int], int]:
         return value
 
     return chained
+
+
+def count_to(rounds: int) -> Node[[int], int]:
+    """A loop of one step."""
+
+    @node
+    def count(value: int) -> Again[int] | Done[int]:
+        return Again(value + 1) if value + 1 < rounds else Done(value + 1)
+
+    return loop(count, rounds=rounds)
 
 
 def map_of(step: Node[[int], int], concurrency: int | None = None) -> Values:
@@ -160,7 +165,7 @@ class Ours:
         return self.running(layers_of(depth, width))
 
     async def loop(self, rounds: int) -> Run:
-        return self.running(loop(count, rounds=rounds), 0, rounds)
+        return self.running(count_to(rounds), 0)
 
     async def diamond(self, long: float) -> Run:
         return self.running(skewed, long)

@@ -68,7 +68,7 @@ def section(folder: Path, names: Sequence[str]) -> Table:
         table.notes.append(f"{name}: {_said([str(python), '-c', _LIST, *peer.distributions])}.")
         for contender in peer.contenders:
             table.rows.append(row(python, peer, contender))
-            print(Table("", table.head, [table.rows[-1]]).markdown().splitlines()[-2], file=sys.stderr, flush=True)
+            print(Table("", table.head, [table.rows[-1]]).markdown().splitlines()[-1], file=sys.stderr, flush=True)
     table.notes.append(f"`-`: it has no such thing. Each workload has {SECONDS:.0f} s, with building and repetitions.")
     return table
 

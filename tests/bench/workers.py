@@ -57,20 +57,20 @@ def say(request: Request) -> Slow:
     return Slow(Say(f"<{request.last}>"), 0.05)
 
 
-async def kill_one(processes: Sequence[Process], _: subprocess.Popen[bytes] | None) -> None:
-    processes[0].kill()
+async def kill_one(process: Process, _: subprocess.Popen[bytes] | None) -> None:
+    process.kill()
 
 
-async def kill_caller(_: Sequence[Process], caller: subprocess.Popen[bytes] | None) -> None:
+async def kill_caller(_: Process, caller: subprocess.Popen[bytes] | None) -> None:
     assert caller is not None
     caller.kill()
     caller.wait()
 
 
-async def sleep(processes: Sequence[Process], _: subprocess.Popen[bytes] | None) -> None:
-    processes[0].signal(signal.SIGSTOP)
+async def sleep(process: Process, _: subprocess.Popen[bytes] | None) -> None:
+    process.signal(signal.SIGSTOP)
     await anyio.sleep(SLEEP)
-    processes[0].signal(signal.SIGCONT)
+    process.signal(signal.SIGCONT)
 
 
 async def round_of(
@@ -81,17 +81,16 @@ async def round_of(
     with ScriptedServer(strict=False) as server:
         server.answer(say)
         site = Site(url, server, folder)
-        with site.workers(count, queue, lease=lease, options=["--concurrency", str(RUNS + 2)]) as processes:
+        with site.workers(count, queue, lease=lease, options=["--concurrency", "32"]) as processes:
             async with Workers(url) as workers:
                 began = time.time()
-                relay = flows.relay.with_options(queue=queue)
                 caller = start_elsewhere(site, queue, ids) if alone else None
                 if caller is None:
-                    for run in ids:
-                        await workers.start_as(run, relay, flows.Progress(left=STEPS))
+                    await start_all(workers, queue, ids)
                 await server.wait_for_async(requests=10 * len(ids), timeout=60)
                 at = time.time()
-                await harm(processes, caller)  # type: ignore[misc]
+                busiest = await anyio.to_thread.run_sync(most_claims, url, processes)
+                await harm(busiest, caller)  # type: ignore[misc]
                 handles = [workers.handle(run, flows.relay) for run in ids]
                 for handle in handles:
                     await handle.result()
@@ -127,10 +126,25 @@ def measured(site: Site, handles: Sequence[RunHandle[list[str]]], round_: Round,
     )
 
 
+async def start_all(workers: Workers, queue: str, ids: Sequence[str]) -> None:
+    for run in ids:
+        await workers.start_as(run, flows.relay.with_options(queue=queue), flows.Progress(left=STEPS))
+        await anyio.sleep(0.12)  # more than a worker needs to see it, so that they share them
+
+
+def most_claims(url: str, processes: Sequence[Process]) -> Process:
+    """The worker that has the most runs."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        query = "SELECT h.place FROM swarmlet.claims c JOIN swarmlet.holders h USING (holder)"
+        places = [str(row[0]) for row in connection.execute(query).fetchall()]
+    return max(processes, key=lambda one: sum(place.endswith(f" pid {one.pid}") for place in places))
+
+
 async def start_and_wait(url: str, queue: str, ids: Sequence[str]) -> None:
     async with Workers(url) as workers:
-        for run in ids:
-            await workers.start_as(run, flows.relay.with_options(queue=queue), flows.Progress(left=STEPS))
+        await start_all(workers, queue, ids)
         await anyio.sleep_forever()
 
 

@@ -135,9 +135,11 @@ async def test_a_failed_run_tells_where_and_why_and_its_worker_goes_on(site: Sit
     with anyio.fail_after(PATIENCE):
         async with Workers(site.url) as workers:
             for _ in range(3):
-                handle = await workers.start(flows.fail, "luck")
-                with pytest.raises(RunFailed, match="no luck here") as caught:
-                    await handle.result()
+                with pytest.raises(RunFailed, match="no luck here"):
+                    await (await workers.start(flows.fail, "luck")).result()
+            handle = await workers.start(flows.fail, "luck")
+            with pytest.raises(RunFailed, match="no luck here") as caught:
+                await handle.result()
             assert (caught.value.path, caught.value.type, caught.value.run_id) == ("fail", "ValueError", handle.id)
             assert await handle.state() == "failed"
             assert (await (await workers.start(flows.greet, flows.Note(text="x"))).result()).output.number == 1

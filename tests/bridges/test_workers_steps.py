@@ -140,8 +140,12 @@ async def test_cancelling_the_run_stops_the_step_elsewhere(site: Site) -> None:
     before = len(site.server.disconnects)
     with anyio.fail_after(PATIENCE):
         async with Workers(site.url) as workers, Swarm(workers=workers) as swarm:
+
+            async def run() -> None:
+                await swarm.run(flows.away, fresh("w"))
+
             async with anyio.create_task_group() as group:
-                group.start_soon(swarm.run, flows.away, fresh("w"))
+                group.start_soon(run)
                 await site.server.wait_for_async(in_flight=1, timeout=20)
                 group.cancel_scope.cancel()
             await site.server.wait_for_async(disconnects=before + 1, timeout=20)

@@ -59,6 +59,9 @@ first = race(ask(bool, "Yes?"), quick)
 def make_swarm() -> Swarm:
     return Swarm(journal="runs.sqlite")
 
+def no_swarm() -> None:
+    return None
+
 async def main(what: str) -> None:
     async with Swarm(journal="runs.sqlite", people=people.terminal) as swarm:
         try:
@@ -134,7 +137,7 @@ def test_a_run_is_listed_answered_and_resumed_from_the_shell(
         (("resume", "last", "app:nothing"), 2, "has no 'nothing'"),
         (("resume", "last", "app:first"), 1, "another graph"),
         (("resume", "last", "app:shop", "--swarm", "app:nothing"), 2, "names no function"),
-        (("resume", "last", "app:shop", "--swarm", "app:Order"), 1, ""),
+        (("resume", "last", "app:shop", "--swarm", "app:no_swarm"), 2, "gave NoneType, not a Swarm"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
@@ -217,12 +220,11 @@ def test_whoever_sits_at_the_terminal_is_asked(tmp_path: Path, backend: str) -> 
     command = [sys.executable, "app.py", backend, "shop"]
     with subprocess.Popen(command, cwd=tmp_path, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, text=True) as process:
         os.close(terminal)
-        read_until(master, "red / green]")
+        read_until(process, master, "red / green]")
         os.write(master, b"\npurple\n")
-        read_until(master, "does not fit")
-        read_until(master, "red / green]")
+        read_until(process, master, "does not fit: Input should be 'red' or 'green')\r\n[red / green]")
         os.write(master, b"green\n")
-        read_until(master, "JSON]")
+        read_until(process, master, "JSON]")
         os.write(master, b'{"what": "tea", "count": 2}\n')
         output, _ = process.communicate(timeout=30)
         os.close(master)
@@ -238,15 +240,17 @@ def test_a_question_that_nobody_wants_any_more_does_not_keep_the_process_alive(t
     command = [sys.executable, "app.py", backend, "first"]
     with subprocess.Popen(command, cwd=tmp_path, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, text=True) as process:
         os.close(terminal)
-        read_until(master, "yes / no]")
+        read_until(process, master, "yes / no]")
         output, _ = process.communicate(timeout=30)
         os.close(master)
     assert (output.strip(), process.returncode) == ("False", 0)
 
 
-def read_until(terminal: int, words: str) -> None:
+def read_until(process: subprocess.Popen[str], terminal: int, words: str) -> None:
     seen = ""
     while words not in seen:
         ready, _, _ = select.select([terminal], [], [], 30)
-        assert ready, f"{words!r} did not come, but {seen!r}"
+        if not ready:
+            process.kill()
+            pytest.fail(f"{words!r} did not come, but {seen!r}")
         seen += os.read(terminal, 1000).decode()

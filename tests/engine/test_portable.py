@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -46,7 +47,8 @@ def test_a_lambda_and_a_local_function_cannot_cross() -> None:
         GraphError, match=r"'inside' cannot be run by another process: it is defined inside the function '.*test_"
     ):
         portable(as_any(inside))
-    nameless = node(name="nameless")(lambda number: number)
+    identity: Callable[[int], int] = lambda number: number  # noqa: E731  # a function without a name is the point
+    nameless = node(name="nameless")(identity)
     with pytest.raises(GraphError, match="it is made of a lambda, which has no name to import it by"):
         portable(as_any(nameless))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,6 @@ async def test_an_answer_to_a_stream_that_does_not_fit_is_refused_and_the_questi
 async def test_a_reader_who_will_not_answer_lets_the_run_go(journal: bool) -> None:
     async with Swarm(journal=MemoryJournal() if journal else None) as swarm:
 
-
         async def read() -> None:
             async with swarm.stream(number, "tea") as stream:
                 async for event in stream:
@@ -105,6 +105,7 @@ async def test_a_reader_who_will_not_answer_lets_the_run_go(journal: bool) -> No
 async def test_the_first_answer_counts_be_it_of_the_callback_or_of_the_stream() -> None:
     async def never(_: Question) -> object:
         await anyio.sleep_forever()
+        return LATER
 
     async with Swarm(people=never) as swarm, swarm.stream(number, "tea") as stream:
         with anyio.fail_after(10):
@@ -138,6 +139,7 @@ async def test_another_task_answers_a_run_that_goes_on() -> None:
         found.append(question)
         asked.set()
         await anyio.sleep_forever()
+        return LATER
 
     async with Swarm(people=wait) as swarm, anyio.create_task_group() as group:
 
@@ -178,8 +180,8 @@ async def test_a_question_that_is_answered_while_the_rest_of_its_run_goes_on_doe
         group.start_soon(answer)
         with anyio.fail_after(10):
             run = await swarm.run(both, "tea")
-    assert (run.output, times) == ("3 True", ["tea"])
-    assert events(run, RunResumed) == []
+        assert (run.output, times) == ("3 True", ["tea"])
+        assert events(run, RunResumed) == []
 
 
 async def test_a_drained_swarm_waits_for_nobody() -> None:
@@ -189,6 +191,7 @@ async def test_a_drained_swarm_waits_for_nobody() -> None:
     async def wait(_: Question) -> object:
         asked.set()
         await anyio.sleep_forever()
+        return LATER
 
     async with Swarm(people=wait, journal=store) as swarm:
         stopped: list[RunStopped] = []
@@ -251,10 +254,11 @@ async def test_a_run_that_goes_on_in_another_swarm_is_answered_there(tmp_path: P
     async def wait(_: Question) -> object:
         asked.set()
         await anyio.sleep_forever()
+        return LATER
 
     path = tmp_path / "j.sqlite"
     async with Swarm(people=wait, journal=path) as swarm, Swarm(journal=path) as other, anyio.create_task_group() as group:
-        group.start_soon(swarm.run, number, "tea")
+        group.start_soon(partial(swarm.run, number, "tea"))
         await asked.wait()
         (question,) = await other.inbox()
         with pytest.raises(RunTaken):
@@ -430,7 +434,7 @@ async def attempt(swarm: Swarm, made: Any, run_id: str) -> tuple[Run[Any] | None
         return None, error
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(made=nodes(2), backend=st.sampled_from(["asyncio", "trio"]), data=st.data())
 def test_any_graph_with_questions_ends_once_all_are_answered(made: Any, backend: str, data: st.DataObject) -> None:
     async def main() -> None:

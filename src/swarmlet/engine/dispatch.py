@@ -18,28 +18,28 @@ here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, Decimal
-from functools import cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
-from pydantic import TypeAdapter, ValidationError
 
-from swarmlet.engine.portable import Arguments, Parcel, Terms, Written, portable, read
+from swarmlet.engine.answers import without_contents
+from swarmlet.engine.portable import Arguments, Parcel, Terms, portable, read
 from swarmlet.errors import BudgetExceeded, DeadlineExceeded, StepFailed, SwarmletError
 from swarmlet.policy.account import Need
 from swarmlet.policy.amount import EXACT, Price
 from swarmlet.trace.events import Event, Noted, RunEnded, RunId, RunResumed, RunStarted, StepEnded, StepStarted, ToolStarted
-from swarmlet.usage import Usage
 
 if TYPE_CHECKING:
+    from swarmlet.engine.answers import Answer, Dispatcher
     from swarmlet.engine.cashier import Reservation
     from swarmlet.engine.run_state import RunState
     from swarmlet.engine.step import Step
     from swarmlet.policy.account import Left
     from swarmlet.policy.options import Scope
+    from swarmlet.usage import Usage
 
 _LONGEST_ID = 200
 _MOST_REQUESTS = 100
@@ -47,73 +47,6 @@ _MOST_REQUESTS = 100
 _FREE = Price(Decimal(0), Decimal(0))
 _SMALLEST_USD = Decimal("1E-18")
 _DEAREST = Decimal(999_999)
-_CONTENTS: dict[str, object] = {
-    "inputs": {},
-    "messages": (),
-    **dict.fromkeys(("output", "request", "reply", "arguments", "result", "question", "answers", "answer")),
-}
-"""The fields of events that name recorded values, and what they are without them."""
-
-
-# What comes back
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """Why a run has no result, as data."""
-
-    path: str
-    """The step at fault."""
-    type: str
-    """The class of its error."""
-    message: str
-    budget: tuple[str, Decimal, Decimal, Decimal, str] | None = None
-    """The figures of a `BudgetExceeded`: what ran out, its limit, what was used and needed, whose it was."""
-    deadline: tuple[float, str] | None = None
-    """The figures of a `DeadlineExceeded`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a worker says of a run."""
-
-    run: RunId
-    state: Literal["finished", "failed", "suspended"]
-    output: Written | None = None
-    trouble: Trouble | None = None
-    usage: Usage = field(default_factory=Usage)
-    questions: tuple[str, ...] = ()
-    """The paths that wait for a person's answer, if it is suspended."""
-    events: tuple[Event, ...] = ()
-    """What happened, if the run is a step of another."""
-
-    def dump(self) -> str:
-        """As JSON."""
-        return _answers().dump_json(self).decode()
-
-    @classmethod
-    def load(cls, text: str) -> Answer:
-        """Read it again. Raises `SwarmletError` if it is none."""
-        try:
-            return _answers().validate_json(text)
-        except ValidationError as error:
-            raise SwarmletError(f"this is no answer of a swarmlet worker: {error.errors()[0]['msg']}") from None
-
-
-@cache
-def _answers() -> TypeAdapter[Answer]:
-    return TypeAdapter(Answer)
-
-
-class Dispatcher(Protocol):
-    """Has workers execute parcels. `Swarm(workers=)` takes one; `bridges.workers.Workers` is one."""
-
-    async def execute(self, parcel: Parcel) -> Answer:
-        """The answer of a worker of its queue: the recorded one, if the run was executed before.
-
-        When cancelled it has the run cancelled, wherever it is. Raises `SwarmletError` if no answer will come.
-        """
-        ...
 
 
 # Sending a step
@@ -175,25 +108,6 @@ def _failure(step: Step, scope: Scope, answer: Answer) -> Exception:
     return StepFailed(path, f"on a worker, as run {answer.run}: {trouble.message or trouble.type}")
 
 
-def trouble_of(error: Exception, path: str) -> Trouble:
-    """A failure as data."""
-    path = getattr(error, "path", "") or path
-    budget = deadline = None
-    if isinstance(error, BudgetExceeded):
-        figures = (Decimal(str(one)) for one in (error.limit, error.used, error.needed))
-        budget = (error.kind, *figures, error.scope)
-    if isinstance(error, DeadlineExceeded):
-        deadline = (error.timeout, error.limit)
-    cause = error.__cause__ if isinstance(error, StepFailed) and error.__cause__ is not None else error
-    return Trouble(
-        path=path,
-        type=type(cause).__name__,
-        message=str(error).encode(errors="replace").decode(),
-        budget=cast("Any", budget),  # Any: the generator has three figures
-        deadline=deadline,
-    )
-
-
 # Its record
 
 
@@ -218,13 +132,6 @@ def _moved(event: Event, root: str, path: str) -> Event | None:
         return None
     moved: Any = without_contents(event)  # Any: mypy does not see that all of the others have a path
     return cast("Event", replace(moved, path=_here(event.path, root, path)))
-
-
-def without_contents(event: Event) -> Event:
-    """An event that names no recorded values, for where those are not."""
-    named = {one.name for one in fields(event)}
-    empty: dict[str, Any] = {name: none for name, none in _CONTENTS.items() if name in named}  # Any: by field
-    return replace(event, **empty)
 
 
 def _here(path: str, root: str, step: str) -> str:

@@ -138,8 +138,12 @@ def register(origin: str, answers: Answers[object]) -> None:
 
 
 def registered(origin: str, digest: Digest | None) -> Answers[object] | None:
-    """What is known here of the answers to a node that wants those of this schema."""
-    return None if digest is None else _known.get((origin, digest))
+    """What is known here of the answers to a node that wants those of this schema, also if it ran in a script, `__main__`."""
+    if digest is None or (origin, digest) in _known:
+        return None if digest is None else _known[origin, digest]
+    module, _, name = origin.partition(":")
+    alike = (known for (other, one), known in _known.items() if one == digest and other.partition(":")[2] == name)
+    return next(alike, None) if module == "__main__" else None
 
 
 @dataclass(slots=True)
@@ -275,7 +279,7 @@ async def put(step: Current, form: Form[T], *, fresh: bool = False) -> T:
     Raises `Unanswered`; and `Waiting` if nobody is there and the run may be left.
     """
     state, recorder = step.state, step.state.recorder
-    desk = state.desk or Desk(recorder)
+    desk = state.desk if isinstance(state.desk, Desk) else Desk(recorder)
     asked = _event(recorder, step.path, form)
     is_open = False
     if not fresh and state.recall is not None and _same(state.recall.past.asked(step.path), asked):

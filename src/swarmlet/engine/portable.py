@@ -48,7 +48,7 @@ _ONCE = "an iterator can be gone through only once, and not by another process: 
 def portable(node: AnyNode) -> str:
     """The import path of `node`, if another process can run it. Raises `GraphError` that lists all that is in the way."""
     places = list(_places(node))
-    problems = [*([] if places else _unreachable(node)), *_closed_types(node)]
+    problems = list(_closed_types(node)) if places else [*_unreachable(node), *_closed_types(node)]
     if problems:
         raise GraphError([f"{node.name!r} cannot be run by another process: {problem}" for problem in problems])
     return places[0]

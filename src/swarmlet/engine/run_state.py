@@ -16,7 +16,6 @@ from swarmlet.engine.cashier import Cashier
 from swarmlet.errors import SwarmletError
 
 if TYPE_CHECKING:
-    from swarmlet.engine.people import Desk
     from swarmlet.engine.recall import Recall
     from swarmlet.engine.step import StepRunner
     from swarmlet.graph.shape import AnyNode
@@ -59,8 +58,8 @@ class RunState:
     """Where model calls reserve what they may spend: the same one for all runs of a swarm."""
     recall: Recall | None = None
     """What earlier processes have done of the run, if it is resumed or forked."""
-    desk: Desk | None = None
-    """Where questions to people lie; without it nobody is there."""
+    desk: object | None = None
+    """Where questions to people lie, a `Desk`; without it nobody is there. (`people` builds on this, hence `object`.)"""
     flush: Callable[[], Awaitable[None]] | None = None
     """Waits until the journal has on disk what was recorded; `None` without a journal. See `durable`."""
     over: bool = False

@@ -174,7 +174,7 @@ class Swarm:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         if self._journal_path is not None:
-            self._journal = JournalWriter(self._journal_path)
+            self._journal = await anyio.to_thread.run_sync(JournalWriter, self._journal_path)  # a server may take its time
             stack.callback(self._journal.close)
         models = Models(self._model, self._given, self._limits, self._limit_store, self._breaker)
         stack.push_async_callback(models.aclose)

@@ -223,8 +223,16 @@ class Calibration:
 class Trace:
     """The record of one run, for reading."""
 
-    def __init__(self, events: Iterable[Event], values: Mapping[Digest, bytes] | Callable[[Digest], bytes | None]) -> None:
+    def __init__(
+        self,
+        events: Iterable[Event],
+        values: Mapping[Digest, bytes] | Callable[[Digest], bytes | None],
+        *,
+        lost: bool = False,
+    ) -> None:
         self.events: tuple[Event, ...] = tuple(events)
+        self.lost: bool = lost
+        """Whether the process of the run is gone without having ended it, as far as its journal knows."""
         self._values = values if callable(values) else values.get
         self._root: StepRecord | None = None
         self._steps: dict[str, StepRecord] = {}
@@ -254,8 +262,8 @@ class Trace:
 
     @property
     def state(self) -> StepState:
-        """How the run ended; `running` if it has not, or was killed."""
-        return self.ended.state if self.ended else "running"
+        """How the run ended; `running` if it has not, and `lost` if its process is known to be gone."""
+        return self.ended.state if self.ended else "lost" if self.lost else "running"
 
     @property
     def seconds(self) -> float:

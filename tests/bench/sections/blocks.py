@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio.lowlevel import checkpoint
 import anyio.lowlevel
 
 from swarmlet import Swarm

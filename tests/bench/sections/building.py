@@ -1,10 +1,12 @@
-"""Large graphs: what building, checking and running cost a step and an edge, and whether that grows with their size."""
+"""Large graphs: what building, checking and running cost, and whether that grows with their size."""
 
 from __future__ import annotations
 
 import gc
+import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swarmlet import Node
@@ -16,71 +18,91 @@ if TYPE_CHECKING:
     from tests.bench.measure import Bench
 
 SIZES = (1_000, 10_000, 100_000)
-MICRO = 1e6
-
-Made = Node[..., int]
+WIDTH = 10
 
 
-def timed(make: Callable[[], object]) -> tuple[object, float]:
-    """What it gives, and CPU seconds."""
-    gc.collect()
-    begin = time.process_time()
-    made = make()
-    return made, time.process_time() - begin
+@dataclass(frozen=True)
+class Shape:
+    """A kind of graph: how one of so many edges is made, how many edges a step has, and the arguments of its runs."""
+
+    title: str
+    make: Callable[[int], Node[..., int]]
+    edges: int = 1
+    args: tuple[object, ...] = ()
+
+
+def _chain(size: int) -> Node[..., int]:
+    return chain_of(increment, size)
+
+
+def _layers(size: int) -> Node[..., int]:
+    return layers_of(size // WIDTH // WIDTH, WIDTH)
+
+
+SHAPES = (
+    Shape("a chain", _chain, args=(0,)),
+    Shape("calls in the graph and a join", wired_fan),
+    Shape(f"layers of {WIDTH}, a tenth of the steps", _layers, edges=WIDTH),
+)
 
 
 async def section(bench: Bench) -> list[Table]:
-    """A graph of so many steps, or a map of so many items."""
-    building = Table(
-        "Building and checking, microseconds an edge",
-        ["", *(f"{size:,} edges" for size in SIZES), "fingerprint, a step, of the largest (once a graph, with a journal)"],
-    )
-    running = Table(
-        "A step of large graphs, in raw anyio tasks, building and checking included",
-        ["", *(f"{size:,} steps" for size in SIZES), "last over first"],
-    )
-    for title, make, per_step in (
-        ("a chain", lambda size: chain_of(increment, size), 1),
-        ("calls in the graph and a join", wired_fan, 1),
-        ("layers of 10, each step on all of the last", lambda size: layers_of(size // 100, 10), 10),
-    ):
+    """A graph of so many edges, or a map of so many items."""
+    heads = [f"{size:,}" for size in SIZES]
+    building = Table("Building and checking an edge, in raw anyio tasks", ["edges", *heads, "a step's fingerprint"])
+    running = Table("A step, building and checking included, in raw anyio tasks", ["steps", *heads, "last over first"])
+    for shape in SHAPES:
         cells: list[float] = []
         whole: list[float] = []
-        last: Made | None = None
         for size in SIZES:
-            last, built, ran = await once(bench, make, size)
-            cells.append(built / size * MICRO)
-            whole.append((built + ran) / (size / per_step) / await bench.unit())
-        printed = timed(lambda: dump(fingerprint(last)))[1] if last is not None else 0  # noqa: B023  # called here
-        building.rows.append([title, *cells, printed / (SIZES[-1] / per_step) * MICRO])
-        running.rows.append([title, *whole, whole[-1] / whole[0]])
-        bench.figures[f"growth {title}"] = whole[-1] / whole[0]
-        bench.figures[f"edge {title}"] = max(cells)
+            times = await once(bench, shape, size)
+            cells.append(times.built / size)
+            whole.append((times.built + times.ran) * shape.edges / size)
+        last = await once(bench, shape, SIZES[1])
+        building.rows.append([shape.title, *cells, last.printed * shape.edges / SIZES[1]])
+        running.rows.append([shape.title, *whole, whole[-1] / whole[0]])
+        bench.figures[f"growth {shape.title}"] = whole[-1] / whole[0]
+        bench.figures[f"edge {shape.title}"] = max(cells)
     mapped = [await items(bench, size) for size in SIZES]
     running.rows.append(["a map (one step in the graph)", *mapped, mapped[-1] / mapped[0]])
     bench.figures["growth a map"] = mapped[-1] / mapped[0]
+    building.notes.append("Fingerprints are made once a graph, for journals; of the middle size.")
     return [building, running]
 
 
-async def once(bench: Bench, make: Callable[[int], Made], size: int) -> tuple[Made, float, float]:
-    """The graph, and CPU seconds of building and of running it: the smaller ones several times, and the median."""
-    times = max(1, min(bench.rounds, SIZES[-1] // size // 5))
-    built: list[float] = []
-    ran: list[float] = []
-    for _ in range(times):
-        made, seconds = timed(lambda: make(size))
-        built.append(seconds)
-        assert isinstance(made, Node)
-        args = (0,) if made.signature.parameters else ()
+@dataclass
+class Times:
+    """CPU in raw tasks: of building and checking, of running, and of the fingerprint."""
+
+    built: float
+    ran: float
+    printed: float
+
+
+async def once(bench: Bench, shape: Shape, size: int) -> Times:
+    """Medians over several graphs; fewer of the large ones."""
+    units: list[float] = []
+    taken: list[tuple[float, float, float]] = []
+    for _ in range(max(1, min(bench.rounds, SIZES[-1] // size // 3))):
+        units += [await bench.unit() for _ in range(2)]
         gc.collect()
-        begin = time.process_time()
-        await bench.swarm.run(made, *args)
-        ran.append(time.process_time() - begin)
-    return made, sorted(built)[times // 2], sorted(ran)[times // 2]
+        marks = [time.process_time()]
+        made = shape.make(size)
+        marks.append(time.process_time())
+        await bench.swarm.run(made, *shape.args)
+        marks.append(time.process_time())
+        if size == SIZES[1]:
+            dump(fingerprint(made))
+        marks.append(time.process_time())
+        taken.append((marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2]))
+        units += [await bench.unit() for _ in range(2)]
+    unit = statistics.median(units)
+    built, ran, printed = (statistics.median(column) / unit for column in zip(*taken, strict=True))
+    return Times(built, ran, printed)
 
 
 async def items(bench: Bench, size: int) -> float:
     """A map over so many items, in raw tasks."""
     run = bench.ours.running(map_of(same), list(range(size)))
-    ratios = await bench.compare({"map": (run, size)}, rounds=max(1, min(bench.rounds, SIZES[-1] // size // 5)))
+    ratios = await bench.compare({"map": (run, size)})
     return ratios["map"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, final
 
 from swarmlet import Node, Swarm
+from swarmlet.engine.context import Current, enter
 from swarmlet.engine.driver import drive, execute
 from swarmlet.engine.run_state import RunState
 from swarmlet.engine.scheduler import Scheduler
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from tests.bench.peers.harness import Run
 
 STEPS = 1_000
+UNTRACED = "and a context for each step: a run without a record"
+LEAST = "a run, `capture=False`: times and paths are recorded"
+DURABLE = "a run with a SQLite journal"
 
 
 def called(step: Step) -> object:
@@ -35,8 +40,27 @@ def called(step: Step) -> object:
 class Bare:
     """A runner that only calls the function: no record, no options, no context."""
 
+    def now(self, step: Step) -> Outcome | None:
+        return Finished(called(step))
+
     async def run(self, step: Step) -> Outcome:
         return Finished(called(step))
+
+
+@final
+class Untraced:
+    """As this process's runner calls a sync function, but without any record of it."""
+
+    def __init__(self) -> None:
+        self.state: RunState
+
+    def now(self, step: Step) -> Outcome | None:
+        context = copy_context()
+        context.run(enter, Current(self.state, step.path, step.scope))
+        return Finished(context.run(called, step))
+
+    async def run(self, step: Step) -> Outcome:
+        raise NotImplementedError
 
 
 def scheduler_alone(made: AnyNode, *args: object) -> Run:
@@ -62,6 +86,17 @@ def bare_driver(made: AnyNode, *args: object) -> Run:
     return run
 
 
+def untraced(made: AnyNode, *args: object) -> Run:
+    """Scheduler and driver, and a context for each step."""
+
+    async def run() -> None:
+        runner = Untraced()
+        state = runner.state = RunState(Recorder(RunId("untraced")), runner, execute, {})
+        await drive(made, args, {}, made.name, Scope(), state)
+
+    return run
+
+
 async def section(bench: Bench) -> list[Table]:
     """The same graph with more and more of the engine around it."""
     shapes: dict[str, tuple[Node[..., int], object]] = {
@@ -77,14 +112,12 @@ async def section(bench: Bench) -> list[Table]:
             ways: dict[str, Callable[..., Run]] = {
                 "the scheduler alone": scheduler_alone,
                 "and the driver": bare_driver,
-                "a run, `capture=False`: times and paths are recorded": Ours(blind).running,
+                UNTRACED: untraced,
+                LEAST: Ours(blind).running,
                 "a run: inputs and outputs too, in memory": bench.ours.running,
                 "`capture=False`, and a SQLite journal": Ours(durable_blind).running,
-                "a run with a SQLite journal": Ours(durable).running,
+                DURABLE: Ours(durable).running,
             }
-            table = Table(
-                "What is around a step's function, in raw anyio tasks", ["", *shapes, *(f"{one}, us" for one in shapes)]
-            )
             runs = {
                 f"{shape} {way}": (make(made, argument), STEPS)
                 for shape, (made, argument) in shapes.items()
@@ -92,9 +125,9 @@ async def section(bench: Bench) -> list[Table]:
             }
             ratios = await bench.compare(runs)
     unit = sorted(bench.units)[len(bench.units) // 2] * 1e6
-    for way in ways:
-        cells = [ratios[f"{shape} {way}"] for shape in shapes]
-        table.rows.append([way, *cells, *(cell * unit for cell in cells)])
-    bench.figures |= {f"around {name}": value for name, value in ratios.items()}
-    bench.figures["unit us"] = unit
+    title = f"What is around a step's function, in raw anyio tasks (one is {unit:.0f} us here)"
+    table = Table(title, ["", *shapes])
+    table.rows = [[way, *(ratios[f"{shape} {way}"] for shape in shapes)] for way in ways]
+    for name, way in (("trace durable", DURABLE), ("trace least", LEAST)):
+        bench.figures[name] = ratios[f"chain 1,000 {way}"] - ratios[f"chain 1,000 {UNTRACED}"]
     return [table]

@@ -11,7 +11,7 @@ recording exactly once. Needs the extra `workers`.
 
 Floor plan: `seam` says what is asked of a queue; `on_dbos` (with `lease`) and `on_temporal` are two such queues. `worker`
 executes jobs, `caller` starts runs and fetches results, `telling` is what goes past the queue. What crosses is in
-`engine.portable`, and how a step is sent in `engine.dispatch`.
+`engine.portable` and `engine.answers`, and how a step is sent in `engine.dispatch`.
 """
 
 from swarmlet.bridges.workers.caller import Result as Result

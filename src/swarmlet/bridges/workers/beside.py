@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import anyio
 
@@ -12,7 +12,8 @@ from swarmlet.engine.driver import stopper
 T = TypeVar("T")
 
 
-async def beside(aside: Callable[[], Awaitable[object]], work: Callable[[], Awaitable[T]]) -> T:
+# Any: what a coroutine is sent is the event loop's
+async def beside(aside: Callable[[], Coroutine[Any, Any, object]], work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """The result of `work`, while `aside` runs. When this returns or raises, neither is alive."""
     results: list[T] = []
     try:

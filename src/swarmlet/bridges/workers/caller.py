@@ -13,7 +13,7 @@ import anyio.to_thread
 from swarmlet.bridges.workers.errors import NoSuchRun, RunCancelled, RunFailed
 from swarmlet.bridges.workers.telling import Told, hear, listen
 from swarmlet.bridges.workers.worker import DEFAULT_QUEUE
-from swarmlet.engine.dispatch import Answer
+from swarmlet.engine.answers import Answer
 from swarmlet.engine.portable import Arguments, Parcel, portable, read, terms_of
 from swarmlet.errors import BudgetExceeded, DeadlineExceeded, RunError, Suspended, SwarmletError
 from swarmlet.graph.node import check_call

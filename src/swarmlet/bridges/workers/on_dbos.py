@@ -41,7 +41,9 @@ VERSION: Final = "1"
 SCHEMA: Final = "swarmlet_dbos"
 WORKFLOW: Final = "swarmlet.job"
 POLLING: Final = 0.1
-"""Seconds between two looks into a queue, and between two looks at what was cancelled."""
+"""Seconds between two looks into a queue."""
+WATCHING: Final = 0.25
+"""Seconds between two looks whether the jobs that run here were cancelled or taken over."""
 THREADS: Final = 4
 CONNECTING: Final = 5
 LEAVING: Final = 5
@@ -205,7 +207,7 @@ class _Jobs:
     async def watch(self) -> None:
         """Stop jobs that were cancelled, or that others have taken over."""
         while True:
-            await anyio.sleep(POLLING)
+            await anyio.sleep(WATCHING)
             if self._going:
                 for job in await anyio.to_thread.run_sync(partial(self._not_ours, list(self._going))):
                     if job in self._going:

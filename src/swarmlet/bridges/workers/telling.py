@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, LiteralString, final
 import anyio.to_thread
 from pydantic import TypeAdapter
 
-from swarmlet.engine.dispatch import without_contents
+from swarmlet.engine.answers import without_contents
 from swarmlet.trace.events import Digest, Event, Noted, RunId, RunResumed, RunStarted, TextDelta
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ class JobWorkflow:
     @workflow.run
     async def run(self, parcel: str, lease: float) -> str:
         """Have the activity executed, by whichever worker is alive."""
-        return await workflow.execute_activity(
+        answer: str = await workflow.execute_activity(
             ACTIVITY,
             parcel,
             result_type=str,
@@ -45,6 +45,7 @@ class JobWorkflow:
                 initial_interval=timedelta(milliseconds=200), backoff_coefficient=1.0, maximum_attempts=MOST_ATTEMPTS
             ),
         )
+        return answer
 
 
 class JobActivity:

@@ -17,7 +17,7 @@ import anyio
 from swarmlet.bridges.workers.beside import beside
 from swarmlet.bridges.workers.seam import GiveBack, Queue, Serving
 from swarmlet.bridges.workers.telling import Teller
-from swarmlet.engine.dispatch import Answer, trouble_of
+from swarmlet.engine.answers import Answer, trouble_of
 from swarmlet.engine.portable import Parcel, write
 from swarmlet.engine.step import flat
 from swarmlet.errors import GraphError, RunError, RunStopped, RunTaken, Suspended, SwarmletError
@@ -45,6 +45,7 @@ async def serve(
     concurrency: int = 16,
     lease: float = 15,
     grace: float = 10,
+    news: str | None = None,
     leaving: anyio.Event | None = None,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
@@ -55,6 +56,7 @@ async def serve(
     same Postgres, and its models are as the environment says. A process serves at most one queue object at a time.
 
     `concurrency` is how many runs of each queue go on at once; with DBOS the last worker that starts sets it for the queue.
+    `news` is the Postgres by which callers are told what happens; with a URL it is the same.
     After `lease` seconds without a sign of life others take its runs over. When it leaves, running steps have `grace` seconds
     to finish; what is not done then goes to others.
     """
@@ -70,8 +72,8 @@ async def serve(
         stack.push_async_callback(carrier.aclose)
         opened = await stack.enter_async_context(make())
         hand = Hand(opened, allowed)
-        if url is not None:
-            teller = hand.teller = Teller(url)
+        if (told_by := news or url) is not None:
+            teller = hand.teller = Teller(told_by)
             teller.start()
             stack.callback(teller.stop)
             stack.enter_context(opened.heard_by(teller))

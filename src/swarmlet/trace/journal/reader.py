@@ -77,8 +77,9 @@ class Journal:
         Recorded values are read from the store when they are asked for, not before.
         """
         with self.store.looking() as look:
-            events = [event for _, event in self._events(look, self._find(look, run).id)]
-        return Trace(events, Values(self.store, events))
+            found = self._find(look, run)
+            events = [event for _, event in self._events(look, found.id)]
+        return Trace(events, Values(self.store, events), lost=found.state == "lost")
 
     def content(self, digest: Digest) -> bytes | None:
         """A recorded value as JSON; `None` if there is none of that name."""

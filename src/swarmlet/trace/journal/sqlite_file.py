@@ -176,6 +176,12 @@ def _open_writer(path: Path, *, migrate: bool) -> sqlite3.Connection:
             make_tables(connection, found)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(
+            "PRAGMA cache_size = -16000"
+        )  # kB: values come in no order, so that their index is all over the file
+        connection.execute(
+            "PRAGMA wal_autocheckpoint = 4000"
+        )  # pages, 16 MB: a page that changes often is copied back less often
     except BaseException:
         connection.close()
         raise
