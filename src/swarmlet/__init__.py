@@ -15,9 +15,6 @@ from typing import TYPE_CHECKING
 
 from swarmlet.agents.agent import Agent as Agent
 from swarmlet.agents.agent import agent as agent
-from swarmlet.agents.approval import Approve as Approve
-from swarmlet.agents.approval import Refuse as Refuse
-from swarmlet.agents.ask import ask as ask
 from swarmlet.agents.tools import Tool as Tool
 from swarmlet.agents.tools import tool as tool
 from swarmlet.engine.context import current as current
@@ -60,6 +57,9 @@ from swarmlet.policy.budget import Budget as Budget
 from swarmlet.policy.retry import Retry as Retry
 
 if TYPE_CHECKING:
+    from swarmlet.agents.approval import Approve as Approve
+    from swarmlet.agents.approval import Refuse as Refuse
+    from swarmlet.agents.ask import ask as ask
     from swarmlet.agents.fitting import Summarise as Summarise
     from swarmlet.agents.team import Said as Said
     from swarmlet.agents.team import team as team
@@ -154,6 +154,9 @@ __all__ = [
 ]
 
 _LATER = {
+    "ask": "swarmlet.agents.ask",
+    "Refuse": "swarmlet.agents.approval",
+    "Approve": "swarmlet.agents.approval",
     "Breaker": "swarmlet.policy.breaker",
     "DropOldest": "swarmlet.models.fit",
     "Fitted": "swarmlet.models.fit",
