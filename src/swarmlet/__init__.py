@@ -21,17 +21,23 @@ from swarmlet.engine.context import current as current
 from swarmlet.errors import BudgetExceeded as BudgetExceeded
 from swarmlet.errors import DeadlineExceeded as DeadlineExceeded
 from swarmlet.errors import EdgeError as EdgeError
+from swarmlet.errors import GraphChanged as GraphChanged
 from swarmlet.errors import GraphError as GraphError
 from swarmlet.errors import JournalError as JournalError
 from swarmlet.errors import ModelError as ModelError
 from swarmlet.errors import NoQuorum as NoQuorum
+from swarmlet.errors import NotRecorded as NotRecorded
+from swarmlet.errors import NotResumable as NotResumable
 from swarmlet.errors import RoundsExhausted as RoundsExhausted
 from swarmlet.errors import RunError as RunError
 from swarmlet.errors import RunStopped as RunStopped
+from swarmlet.errors import RunTaken as RunTaken
 from swarmlet.errors import StepFailed as StepFailed
 from swarmlet.errors import StepsFailed as StepsFailed
+from swarmlet.errors import Suspended as Suspended
 from swarmlet.errors import SwarmletError as SwarmletError
 from swarmlet.errors import ToolError as ToolError
+from swarmlet.errors import Unanswered as Unanswered
 from swarmlet.errors import WiringError as WiringError
 from swarmlet.graph.best import best as best
 from swarmlet.graph.cascade import cascade as cascade
@@ -96,6 +102,7 @@ __all__ = [
     "EdgeError",
     "Failed",
     "Fitted",
+    "GraphChanged",
     "GraphError",
     "Image",
     "JournalError",
@@ -106,6 +113,8 @@ __all__ = [
     "ModelError",
     "NoQuorum",
     "Node",
+    "NotRecorded",
+    "NotResumable",
     "OpenAIModel",
     "Partial",
     "PartialRun",
@@ -118,17 +127,20 @@ __all__ = [
     "Run",
     "RunError",
     "RunStopped",
+    "RunTaken",
     "Said",
     "SqliteCache",
     "StepFailed",
     "StepsFailed",
     "Summarise",
+    "Suspended",
     "Swarm",
     "SwarmletError",
     "Tool",
     "ToolError",
     "Trace",
     "Truncate",
+    "Unanswered",
     "Usage",
     "Window",
     "WiringError",

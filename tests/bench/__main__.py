@@ -103,11 +103,12 @@ async def measured(given: argparse.Namespace) -> tuple[list[Table], dict[str, fl
         bench = Bench(given.backend, given.rounds, swarm, Ours(swarm))
         chosen: list[str] = given.only or ([] if given.peer else list(SECTIONS))
         for name in chosen:
-            begin = time.perf_counter()
+            begin, used = time.perf_counter(), time.process_time()
             for table in await SECTIONS[name](bench):
                 tables.append(table)
                 print(table.markdown(), flush=True)
-            print(f"{name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+            wall, cpu = time.perf_counter() - begin, time.process_time() - used
+            print(f"{name}: {wall:.0f} s, of which CPU of this process {cpu:.0f} s", file=sys.stderr)
         if given.peers:
             tables.append(peering.section(given.peers, given.peer or list(peering.PEERS)))
             print(tables[-1].markdown(), flush=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from swarmlet.trace.events import Digest
 from swarmlet.trace.journal import JournalWriter
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ async def write_prefix(path: Path, trace: Trace, count: int) -> None:
         await anyio.to_thread.run_sync(writer.close)
 
 
-def _digests(event: object) -> list[str]:
-    found: list[str] = []
+def _digests(event: object) -> list[Digest]:
+    found: list[Digest] = []
     for name in getattr(type(event), "__slots__", ()):
         value = getattr(event, name)
         if name in ("output", "request", "reply", "arguments", "result", "plan", "question", "answers", "answer"):
-            found += [value] if isinstance(value, str) else []
+            found += [Digest(value)] if isinstance(value, str) else []
         elif name == "inputs":
             found += [one for one in value.values() if one is not None]
         elif name == "messages":

@@ -48,6 +48,11 @@ class Recalled:
             self._saved(turn, reply, content, asked, messages)
         return reply
 
+    def was_cut(self, turn: int) -> bool:
+        """Whether this run's record says already that the conversation was cut before this turn."""
+        known = self._recall.past.step(self._step.path)
+        return not self._recall.elsewhere and known is not None and turn in known.cut
+
     def tool(self, turn: int, id_: str) -> ToolEnded | bool:
         """How a call of a tool ended; if that is not known, whether it had begun."""
         return self._recall.tool(self._step.path, turn, id_)

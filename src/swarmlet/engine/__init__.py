@@ -16,6 +16,9 @@ restore     values out of the record, as they were
 keep        values and errors into the record, whatever they are
 step_log    the record of each step
 local       the `StepRunner` of this process: options, attempts, fallbacks
+people      questions to people: how they are asked, and what becomes of the run where nobody is there
+dispatch    steps that another process executes; `portable` what crosses to it
+run_state   what all steps of one run share
 context     `current()`: what a running step may ask for
 
 The engine knows the shapes of nodes and opaque callables. It never hears of a model.

@@ -70,17 +70,26 @@ class Recall:
             return None
         return known.number, outcome
 
+    def begin(self) -> None:
+        """Put into the record of a fork what its user has put in the place of outputs: a process that goes on must know it."""
+        if self._source is None:
+            return
+        for path, step in self.past.steps.items():
+            if step.edited is not None:
+                self._reuse(path, step, self._source)
+
     def take(self, step: Step, outcome: Outcome) -> None:
         """The outcome counts: where it is of another run, it is put into the record of this one."""
         if step.scope.harvest is not None and isinstance(outcome, Finished):
             step.scope.harvest.take(step.path, outcome.value)
         known = self.past.step(step.path)
-        if self._source is None or known is None:
-            return
-        recorder, started = self._recorder, known.started
-        recorder.emit(
-            StepStarted(at=recorder.now(), path=step.path, node=started.node, inputs=started.inputs, reused=self._source)
-        )
+        if self._source is not None and known is not None and known.edited is None:
+            self._reuse(step.path, known, self._source)
+
+    def _reuse(self, path: str, known: PastStep, source: RunId) -> None:
+        recorder, node = self._recorder, known.started.node
+        inputs = known.started.inputs if known.edited is None else {}
+        recorder.emit(StepStarted(at=recorder.now(), path=path, node=node, inputs=inputs, reused=source))
         state: State = "finished"
         output: Digest | None = None
         error: Fault | None = None
@@ -89,7 +98,7 @@ class Recall:
         elif known.ended is not None:
             state, output, error = known.ended.state, known.ended.output, known.ended.error
         note = known.ended.type if known.ended is not None and known.edited is None else ""
-        recorder.emit(StepEnded(at=recorder.now(), path=step.path, state=state, output=output, type=note, error=error))
+        recorder.emit(StepEnded(at=recorder.now(), path=path, state=state, output=output, type=note, error=error))
 
     def attempts(self, path: str) -> int:
         """How many attempts of the step have failed already."""
@@ -136,8 +145,8 @@ class Recall:
 
     def _differs(self, known: PastStep, step: Step) -> str | None:
         """What of a step is not as it was."""
-        if known.edited is not None:
-            return None
+        if known.edited is not None or (known.started.reused and not known.started.inputs):
+            return None  # a user has put its output there, whatever its inputs are
         if known.started.node != step.node.origin:
             return f"the node {step.node.origin} is"
         values, before = step.named_arguments(), known.started.inputs

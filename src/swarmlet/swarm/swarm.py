@@ -318,7 +318,7 @@ class Swarm:
             return
         if self._journal is None:
             raise SwarmletError(f"no run {run_id!r} goes on in this swarm, and it has no journal where one could wait")
-        trace = await self._recorded(run_id)
+        trace = await self._recorded(await self._found(run_id))
         if trace is None:
             raise JournalError(f"there is no run {run_id!r} in the journal")
         recorder = self._recorder(run_id=trace.run_id)

@@ -15,6 +15,7 @@ from swarmlet.trace.events import (
     Answered,
     Asked,
     CallEnded,
+    CallFitted,
     CallSaved,
     CallStarted,
     Decided,
@@ -76,6 +77,8 @@ class PastStep:
     """Its calls of tools, by turn and id."""
     opening: tuple[Digest | None, ...] = ()
     """The messages with which its conversation began."""
+    cut: set[int] = field(default_factory=set[int])
+    """The turns before which its conversation was cut."""
     edited: bytes | None = None
     """The output that a user has put in its place."""
     broke_off: bool = False
@@ -232,6 +235,8 @@ class Past:
                 step = self.steps[event.path]
                 step.replies[event.turn], step.broke_off = (number, event), False
                 self._opened(event)
+            case CallFitted() if event.path in self.steps:
+                self.steps[event.path].cut.add(event.turn)
             case Asked():
                 self._asked[event.path] = event
                 self._unanswered.add(event.path)
