@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ import pytest
 
 from swarmlet import Budget, BudgetExceeded, DeadlineExceeded, GraphError, SwarmletError, node
 from swarmlet.bridges.journals import PostgresJournal
-from swarmlet.bridges.workers import NoSuchRun, RunCancelled, RunFailed, RunHandle, Told, Workers
+from swarmlet.bridges.workers import MissingEngine, NoSuchRun, RunCancelled, RunFailed, RunHandle, Told, Workers
 from swarmlet.cli.main import main
 from swarmlet.testing import Fail, Held, Say, ScriptedServer, Slow
 from swarmlet.testing.gates import Gate
@@ -289,6 +290,13 @@ def test_the_command_says_what_it_lacks(capsys: pytest.CaptureFixture[str], monk
     assert main(["worker", "tests.bridges.worker_flows", *url, "--swarm", "no.such:thing"]) == 2
     assert main(["worker", "tests.bridges.worker_flows", *url]) == 1
     assert "the workers' Postgres cannot be used" in capsys.readouterr().err
+
+
+async def test_without_dbos_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dbos", None)
+    with pytest.raises(MissingEngine, match=r"need the package 'dbos': pip install 'swarmlet\[workers\]'"):
+        async with Workers("postgresql://nobody@127.0.0.1:1/none"):
+            pass
 
 
 async def test_workers_that_were_not_opened_say_so() -> None:

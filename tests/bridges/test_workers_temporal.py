@@ -15,7 +15,7 @@ import pytest
 
 from swarmlet import SwarmletError
 from swarmlet.bridges.journals import PostgresJournal
-from swarmlet.bridges.workers import NoSuchRun, RunCancelled, RunFailed, Workers
+from swarmlet.bridges.workers import MissingEngine, NoSuchRun, RunCancelled, RunFailed, Workers
 from swarmlet.bridges.workers.on_temporal import TemporalQueue
 from swarmlet.testing import Held, Say, ScriptedServer, Slow
 from swarmlet.testing.gates import Gate
@@ -141,11 +141,14 @@ async def test_a_cancel_reaches_the_worker(site: Site, target: str) -> None:
     site.answer(echo)
 
 
-async def test_what_is_missing_is_told_in_a_sentence() -> None:
+async def test_what_is_missing_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SwarmletError, match="cannot be reached"):
         await TemporalQueue("127.0.0.1:1").open()
     with pytest.raises(SwarmletError, match="use `async with Workers"):
         await TemporalQueue("127.0.0.1:1").submit("a", "b", "c")
+    monkeypatch.setitem(sys.modules, "temporalio", None)
+    with pytest.raises(MissingEngine, match=r"pip install 'swarmlet\[temporal\]'"):
+        await TemporalQueue("127.0.0.1:1").open()
 
 
 def test_on_trio_it_says_that_it_cannot() -> None:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import ParamSpec, TypeGuard, TypeVar
+from typing import TypeGuard, TypeVar
 
 import anyio
 
 from swarmlet import Node, Run, RunError, Swarm, Trace, current
+from swarmlet.models.base import ChatModel
+from swarmlet.models.hub import DEFAULT_MODEL
 from swarmlet.trace import Journal
 from swarmlet.trace.events import (
     CallEnded,
@@ -28,7 +30,7 @@ from swarmlet.trace.events import (
 from swarmlet.trace.past import is_within
 from tests.swarm.prefixes import write_prefix
 
-P = ParamSpec("P")
+A = TypeVar("A")
 T = TypeVar("T")
 executed: list[str] = []
 """The paths of the steps that were executed, as they say themselves by `executes`."""
@@ -42,22 +44,22 @@ def executes() -> str:
     return path
 
 
-async def recorded(path: Path, of: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Trace:
+async def recorded(path: Path, of: Node[[A], T], argument: A, model: ChatModel | None = None) -> Trace:
     """The trace of a run, however it ends."""
-    async with Swarm(journal=path) as swarm:
+    async with Swarm(journal=path, model=model or DEFAULT_MODEL) as swarm:
         with anyio.fail_after(30), suppress(RunError):
-            await swarm.run(of, *args, **kwargs)
+            await swarm.run(of, argument)
     journal = Journal(path)
     return journal.trace(journal.runs()[0].id)
 
 
-async def resumed(folder: Path, trace: Trace, length: int, of: Node[..., T]) -> Run[T]:
+async def resumed(folder: Path, trace: Trace, length: int, of: Node[..., T], model: ChatModel | None = None) -> Run[T]:
     """The run, resumed by a process that finds the first so many events."""
     path = folder / f"{next(_names)}.sqlite"
     await write_prefix(path, trace, length)
     executed.clear()
     with anyio.fail_after(60):
-        async with Swarm(journal=path) as swarm:
+        async with Swarm(journal=path, model=model or DEFAULT_MODEL) as swarm:
             run = await swarm.resume(trace.run_id, of)
             assert swarm.journal_error is None
     check_record(run.trace, length)

@@ -114,8 +114,8 @@ def body(state: int) -> Again[int] | Done[int]:
 
 
 @graph
-def rounds(count: int) -> int:
-    return loop(body, rounds=6)(count)
+def rounds(number: int) -> int:
+    return loop(body, rounds=6)(number)
 
 
 @graph

@@ -209,6 +209,10 @@ class LocalRunner:
             scope = scope.spending(Account(step.path, options.budget, scope.account, spent=spent))
         if options.concurrency is not None:
             scope = scope.through(gate(options.concurrency))
+        if options.queue is not None and self.state.dispatcher is not None:
+            from swarmlet.engine.dispatch import dispatched
+
+            return await dispatched(step, scope, self.state, self.state.dispatcher)
         if not isinstance(shape, Leaf):
             scope = scope.deeper()
             if scope.depth > DEEPEST:

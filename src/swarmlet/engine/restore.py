@@ -10,7 +10,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union, cast, get_args, get_origin
 
@@ -140,18 +140,21 @@ def same_input(value: object, before: bytes, now: bytes) -> bool:
 
 def _ordered(value: object, written: Any) -> object:  # Any: JSON
     """What was written for `value`, with the items of sets in an order that does not depend on the process."""
-    if isinstance(value, set | frozenset):
-        return sorted(map(json.dumps, written)) if isinstance(written, list) else written
-    if isinstance(value, list | tuple | deque) and isinstance(written, list):
-        return [_ordered(one, part) for one, part in zip(cast("Sequence[object]", value), written, strict=True)]
+    if isinstance(written, list):
+        parts = cast("list[Any]", written)  # Any: JSON
+        if isinstance(value, set | frozenset):
+            return sorted(map(json.dumps, parts))
+        if isinstance(value, list | tuple | deque):
+            values = cast("Sequence[object]", value)
+            return [_ordered(one, part) for one, part in zip(values, parts, strict=True)]
     if isinstance(written, dict):
-        known = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
-        parts = cast("dict[str, Any]", written)  # Any: JSON
-        return {
-            name: _ordered(known.get(name) if known is not None else getattr(value, name, None), part)
-            for name, part in parts.items()
-        }
+        get = cast("Mapping[str, object]", value).get if isinstance(value, Mapping) else partial(_attribute, value)
+        return {name: _ordered(get(name), part) for name, part in cast("dict[str, Any]", written).items()}  # Any: JSON
     return written
+
+
+def _attribute(value: object, name: str) -> object:
+    return getattr(value, name, None)
 
 
 def _adapter(kind: object) -> TypeAdapter[object]:

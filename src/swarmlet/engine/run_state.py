@@ -16,6 +16,7 @@ from swarmlet.engine.cashier import Cashier
 from swarmlet.errors import SwarmletError
 
 if TYPE_CHECKING:
+    from swarmlet.engine.answers import Dispatcher
     from swarmlet.engine.recall import Recall
     from swarmlet.engine.step import StepRunner
     from swarmlet.graph.shape import AnyNode
@@ -62,6 +63,8 @@ class RunState:
     """Where questions to people lie, a `Desk`; without it nobody is there. (`people` builds on this, hence `object`.)"""
     flush: Callable[[], Awaitable[None]] | None = None
     """Waits until the journal has on disk what was recorded; `None` without a journal. See `durable`."""
+    dispatcher: Dispatcher | None = None
+    """Who has other processes execute steps whose nodes name a queue; without one they are executed here."""
     over: bool = False
     """Whether the run has ended."""
     yielded: float = field(default_factory=time.perf_counter)

@@ -30,6 +30,7 @@ from swarmlet.trace.result import PartialRun
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swarmlet.engine.answers import Dispatcher
     from swarmlet.engine.cashier import Cashier
     from swarmlet.engine.people import Desk
     from swarmlet.graph.shape import AnyNode
@@ -76,6 +77,8 @@ class Running:
     """Whether another process has taken the run, because it took this one for dead."""
     taken: bool = False
     """Whether that was noticed: this process leaves the run."""
+    dispatcher: Dispatcher | None = None
+    """Who executes the steps of nodes that name a queue."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     """Around all of the run."""
     ended: anyio.Event = field(default_factory=anyio.Event)
@@ -89,6 +92,7 @@ class Running:
         self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
         self.state.desk = self.desk
         runner.attach(self.state)
+        self.state.dispatcher = self.dispatcher
         if self.journaled:
             self.state.flush = self._durable
         if self.past is not None:

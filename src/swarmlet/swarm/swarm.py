@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, cast, final
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+    from swarmlet.engine.answers import Dispatcher
     from swarmlet.graph.node import Node
     from swarmlet.graph.shape import AnyNode
     from swarmlet.models.base import ChatModel
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from swarmlet.trace.events import Event
     from swarmlet.trace.journal import Store
     from swarmlet.trace.read import Trace
-    from swarmlet.trace.record import Sink
+    from swarmlet.trace.record import Listener, Sink
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class Swarm:
     store such as `MemoryJournal()`; without it a run's trace lives in memory. `people` is called with each `Question` that a
     node or a tool puts to people, and gives the answer; see `ask`. `resources` are what `current().get(type)` gives inside a
     step: by type, either a value or a function that opens one as an async context manager, closed in reverse order at the
-    end. `capture=False` keeps prompts, inputs, outputs and error texts out of every trace.
+    end. `workers` execute the steps of nodes that name a `queue=`; see `swarmlet.bridges.workers`. `capture=False` keeps prompts, inputs, outputs and error texts out of every trace.
 
     Clients are opened when a call first needs them, and closed with the swarm. Runs that are still going on in other tasks
     are stopped then.
@@ -93,6 +94,7 @@ class Swarm:
         breaker: Breaker | None = None,
         people: Callback | None = None,
         resources: Mapping[Kind, object] | None = None,
+        workers: Dispatcher | None = None,
         capture: bool = True,
     ) -> None:
         check_settings(model, models, limits, limit_store)
@@ -111,6 +113,8 @@ class Swarm:
         self._account = Account("the swarm", budget) if budget is not None else None
         self._wanted = dict(resources or {})
         self._capture = capture
+        self._workers = workers
+        self._listeners: list[Listener] = []
         self._stack: AsyncExitStack | None = None
         self._resources: dict[type, object] = {}
         self._journal: JournalWriter | None = None
@@ -239,7 +243,18 @@ class Swarm:
         shared: list[Sink] = [LogSink()] if somebody_listens() else []
         if self._journal is not None:
             shared.append(self._journal)
-        return Recorder(run_id or new_run_id(), (*shared, *sinks), self._capture)
+        recorder = Recorder(run_id or new_run_id(), (*shared, *self._listeners, *sinks), self._capture)
+        recorder.wants_text = any(listener.wants_text(recorder.run) for listener in self._listeners)
+        return recorder
+
+    @contextmanager
+    def heard_by(self, listener: Listener) -> Generator[None, None, None]:
+        """Tell `listener` what runs record that begin within the block."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
 
     async def run_as(self, run_id: str, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
         """Run `node` under an id of the caller's own: once. If the journal has that run, go on with it, or give its result.
@@ -402,6 +417,7 @@ class Swarm:
             desk=desk or self._desk(recorder),
             past=past,
             source=source,
+            dispatcher=self._workers,
             journaled=self._journal is not None and recorder.capture,
         )
         with running.scope:

@@ -45,6 +45,14 @@ class Sink(Protocol):
         ...
 
 
+class Listener(Sink, Protocol):
+    """A sink that may want replies piece by piece."""
+
+    def wants_text(self, run: RunId) -> bool:
+        """Whether the replies of this run are to be streamed."""
+        ...
+
+
 @dataclass(slots=True)
 class Recorder:
     """The record of one run while it is being written.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import anyio
@@ -53,11 +54,23 @@ def _contenders(bench: Bench, step: Node[[int], int], seconds: float | None) -> 
 
         return run
 
+    async def workers() -> None:
+        left = deque(range(STEPS))
+
+        async def worker() -> None:
+            while left:
+                await work(left.popleft())
+
+        async with anyio.create_task_group() as group:
+            for _ in range(PLACES):
+                group.start_soon(worker)
+
     values = list(range(STEPS))
     contenders: dict[str, Run] = {} if bench.backend == "trio" else {"`asyncio.gather`": hand(with_gather, False)}
     return contenders | {
         "anyio task group": hand(with_anyio_group, False),
         f"anyio task group, a semaphore of {PLACES}": hand(with_anyio_group, True),
+        f"{PLACES} anyio tasks that take what is left": workers,
         "**swarmlet**": bench.ours.running(map_of(step), values),
         f"**swarmlet**, `concurrency={PLACES}`": bench.ours.running(map_of(step, PLACES), values),
     }
