@@ -6,6 +6,7 @@
     python -m tests.bench --peers DIR --peer burr # only this peer (may be given several times)
     python -m tests.bench --backend trio
     python -m tests.bench --json FILE             # all figures, for machines
+    python -m tests.bench --docs FILE             # put the tables into a page, between its marks
     python -m tests.bench --list                  # the sections, the peers, and the scripts that have commands of their own
 
 Each figure is a ratio of medians within this run. The unit is the CPU time of one raw anyio task: started in a task group, it
@@ -27,7 +28,7 @@ from swarmlet import Swarm
 from tests.bench import goals, peering
 from tests.bench.measure import Bench
 from tests.bench.ours import Ours
-from tests.bench.report import Table, surroundings, write_json
+from tests.bench.report import Table, described, replace_between_marks, surroundings, write_json
 from tests.bench.sections import blocks, building, memory, orchestration, record, values, waiting
 
 SECTIONS: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
@@ -65,6 +66,8 @@ def main() -> None:
     begin = time.perf_counter()
     tables, figures = anyio.run(measured, given, backend=given.backend)
     print(f"({time.perf_counter() - begin:.0f} s)")
+    if given.docs:
+        replace_between_marks(given.docs, described(facts, tables))
     if given.json:
         write_json(given.json, facts, tables, figures)
 
@@ -79,6 +82,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--backend", default="asyncio", choices=["asyncio", "trio"])
     parser.add_argument("--rounds", type=int, default=5, help="how often each figure is taken")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--docs", type=Path, metavar="FILE", help="put the tables between the marks in this page")
     parser.add_argument("--list", action="store_true")
     given = parser.parse_args()
     if given.peer and not given.peers:

@@ -29,7 +29,7 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import anyio.to_thread
@@ -40,11 +40,12 @@ from swarmlet.models.base import Message
 from swarmlet.trace import TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from openai import AsyncOpenAI
 
     from swarmlet.models.base import ChatModel
+    from swarmlet.models.openai import Transport
 
 CHUNKS = 100
 """Events of a stream; as in `calls_server`."""
@@ -130,7 +131,7 @@ class SdkCaller:
         client = self._client.with_options(base_url=f"{self._url}/L{case.pause}/v1")
         before = [{"role": message.role, "content": message.text} for message in history(case.history)]
         more = {"response_format": _FORMAT} if case.schema else {}
-        create: Callable[..., Awaitable[object]] = client.chat.completions.create
+        create: Any = client.chat.completions.create  # Any: its overloads do not take a dict
         questions = iter([question(number) for number in range(case.calls)])
 
         async def work() -> None:
@@ -141,7 +142,7 @@ class SdkCaller:
                     await create(**asked)
                     continue
                 stream = await create(**asked, stream=True, stream_options={"include_usage": True})
-                async for chunk in stream:  # type: ignore[attr-defined]  # pyright: ignore
+                async for chunk in stream:
                     if chunk.choices and chunk.choices[0].delta.content:
                         told(chunk.choices[0].delta.content)
 
@@ -154,12 +155,13 @@ class SdkCaller:
 
 
 class SwarmletCaller:
-    """An agent over a list, in one run."""
+    """An agent over a list, in one run of a swarm that stays open."""
 
-    def __init__(self, url: str, model: Callable[[str], ChatModel]) -> None:
+    def __init__(self, url: str, model: Callable[[str], ChatModel], stack: AsyncExitStack) -> None:
         self._url = url
         self._model = model
-        self._models: dict[int, ChatModel] = {}
+        self._stack = stack
+        self._swarms: dict[tuple[int, int], Swarm] = {}
 
     async def round(self, case: Case) -> None:
         """All calls of the case."""
@@ -171,18 +173,23 @@ class SwarmletCaller:
 
         asks = each(answer, concurrency=case.at_once)
         questions = [question(number) for number in range(case.calls)]
-        if case.pause not in self._models:
-            self._models[case.pause] = self._model(f"{self._url}/L{case.pause}/v1")
-            await self._models[case.pause].ready()
-        limits = Limits(requests_per_minute=1_000_000, tokens_per_minute=1_000_000_000, concurrency=case.at_once)
-        async with Swarm(model=self._models[case.pause], limits=limits, budget=Budget(tokens=10**9, usd=1000)) as swarm:
-            if not case.stream:
-                await swarm.run(asks, questions)
-                return
-            async with swarm.stream(asks, questions) as stream:
-                async for event in stream:
-                    if isinstance(event, TextDelta):
-                        told(event.text)
+        swarm = await self._swarm(case)
+        if not case.stream:
+            await swarm.run(asks, questions)
+            return
+        async with swarm.stream(asks, questions) as stream:
+            async for event in stream:
+                if isinstance(event, TextDelta):
+                    told(event.text)
+
+    async def _swarm(self, case: Case) -> Swarm:
+        key = case.pause, case.at_once
+        if key not in self._swarms:
+            model = self._model(f"{self._url}/L{case.pause}/v1")
+            limits = Limits(requests_per_minute=1_000_000, tokens_per_minute=1_000_000_000, concurrency=case.at_once)
+            swarm = Swarm(model=model, limits=limits, budget=Budget(tokens=10**12, usd=10**6))
+            self._swarms[key] = await self._stack.enter_async_context(swarm)
+        return self._swarms[key]
 
 
 SYSTEM = "You answer questions in one sentence, precisely, and you say so when you do not know."
@@ -235,11 +242,10 @@ def caller(name: str, url: str, stack: AsyncExitStack) -> Caller:
         return SdkCaller(client, url)
 
     def model(base_url: str) -> OpenAIModel:
-        made = OpenAIModel("gpt-4o-mini", base_url=base_url, api_key="sk-none")
-        stack.push_async_callback(made.aclose)
-        return made
+        transport: Transport = "aiohttp" if name == "fast" else "sockets"
+        return OpenAIModel("gpt-4o-mini", base_url=base_url, api_key="sk-none", transport=transport)
 
-    return SwarmletCaller(url, model)
+    return SwarmletCaller(url, model, stack)
 
 
 # --- a contestant's process
@@ -253,17 +259,18 @@ async def _measure(name: str, url: str) -> None:
             order = json.loads(line)
             case = Case(**order["case"])
             profile = cProfile.Profile() if order["profile"] else None
+            await chosen.round(replace(case, calls=case.at_once))  # connections that are free for long are closed
             gc.collect()
-            begin, cpu = time.perf_counter(), time.process_time()
+            begin = time.process_time()
             if profile:
                 profile.enable()
             await chosen.round(case)
             if profile:
                 profile.disable()
-            taken = time.process_time() - cpu, time.perf_counter() - begin
+            taken = time.process_time() - begin
             if profile:
                 pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(60)
-            print(json.dumps(taken), flush=True)
+            print(taken, flush=True)
 
 
 class Process:
@@ -280,13 +287,12 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def take(self, case: Case, *, profile: bool = False) -> tuple[float, float]:
-        """CPU seconds and seconds of one round."""
+    def take(self, case: Case, *, profile: bool = False) -> float:
+        """CPU seconds of one round."""
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the process has no pipes")
         print(json.dumps({"case": asdict(case), "profile": profile}), file=self._process.stdin, flush=True)
-        cpu, wall = json.loads(self._process.stdout.readline())
-        return cpu, wall
+        return float(self._process.stdout.readline())
 
 
 def _environment() -> dict[str, str]:
@@ -329,15 +335,13 @@ def _run(cases: list[Case], contestants: list[Contestant]) -> None:
 
 
 def _print_row(case: Case, processes: list[Process], server: Server) -> None:
-    for process in processes:
-        process.take(replace(case, calls=case.at_once))
     spent: dict[Contestant, list[float]] = {process.contestant: [] for process in processes}
     busy = 0.0
     for number in range(case.rounds):
         for process in processes if number % 2 == 0 else processes[::-1]:
-            before = server.cpu()
-            cpu, wall = process.take(case)
-            busy = max(busy, (server.cpu() - before) / wall)
+            before, begin = server.cpu(), time.perf_counter()
+            cpu = process.take(case)
+            busy = max(busy, (server.cpu() - before) / (time.perf_counter() - begin))
             spent[process.contestant].append(cpu / case.calls / (CHUNKS if case.stream else 1))
     medians = {contestant: statistics.median(values) for contestant, values in spent.items()}
     cells = [case.name]

@@ -15,7 +15,10 @@ import re
 import sys
 import time
 from importlib.util import find_spec
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CHUNKS = 100
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -49,7 +52,7 @@ def _answer(kind: str, body: bytes) -> bytes:
 
 
 def _whole(text: str) -> bytes:
-    message = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    message: dict[str, object] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     body = {**_HEAD, "object": "chat.completion", "choices": [choice], "usage": _USAGE, "system_fingerprint": "fp_44709d6fcb"}
     return _answer("application/json", json.dumps(body, indent=2).encode())
@@ -82,33 +85,34 @@ class _Talk(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.seen += data
         end = self.seen.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        length = _LENGTH.search(self.seen, 0, end)
-        if len(self.seen) < end + 4 + (int(length[1]) if length else 0):
-            return
-        request, self.seen = self.seen, b""
-        if request.startswith(b"GET /cpu"):
-            return self.send(_answer("text/plain", str(time.process_time()).encode()))
+        length = _LENGTH.search(self.seen, 0, end) if end >= 0 else None
+        if end >= 0 and len(self.seen) >= end + 4 + (int(length[1]) if length else 0):
+            request, self.seen = self.seen, b""
+            self.answer(request)
+
+    def answer(self, request: bytes) -> None:
         found = _PAUSE.search(request)
         pause = int(found[1]) / 1000 if found else 0
-        if _STREAM.search(request):
-            answers = _EVENTS if pause else [b"".join(_EVENTS)]
+        if request.startswith(b"GET /cpu"):
+            self.send(_answer("text/plain", str(time.process_time()).encode()))
+        elif _STREAM.search(request):
+            self.later(pause, _EVENTS if pause else [b"".join(_EVENTS)])
         else:
-            answers = [_JSON if _SCHEMA.search(request) else _TEXT]
-        if pause:
-            return self.later(pause, answers)
-        return self.send(answers[0])
+            self.later(pause, [_JSON if _SCHEMA.search(request) else _TEXT])
 
-    def later(self, pause: float, answers: list[bytes], at: int = 0) -> None:
-        if at:
-            self.send(answers[at - 1])
-        if at < len(answers):
-            asyncio.get_running_loop().call_later(pause, self.later, pause, answers, at + 1)
+    def later(self, pause: float, answers: list[bytes]) -> None:
+        """Send them, each so many seconds after the one before."""
+        if not pause:
+            self.send(answers[0])
+            return
+        first, *rest = answers
+        asyncio.get_running_loop().call_later(pause, self.send, first, pause, rest)
 
-    def send(self, answer: bytes) -> None:
+    def send(self, answer: bytes, pause: float = 0, rest: Sequence[bytes] = ()) -> None:
         if not self.transport.is_closing():
             self.transport.write(answer)
+        if rest:
+            self.later(pause, list(rest))
 
 
 async def _serve() -> None:

@@ -115,11 +115,15 @@ class ByHand:
         return run
 
 
+GATHER = "plain awaits, `asyncio.gather`"
 ASYNCIO = {
-    "plain awaits, `asyncio.gather`": ByHand(with_gather),
+    GATHER: ByHand(with_gather),
     "`asyncio.TaskGroup`, a task a step": ByHand(with_asyncio_group, each_in_task=True),
 }
-ANYIO = {"anyio task group, a task a step": ByHand(with_anyio_group, each_in_task=True)}
+ANYIO = {
+    "plain awaits, anyio task group": ByHand(with_anyio_group),
+    "anyio task group, a task a step": ByHand(with_anyio_group, each_in_task=True),
+}
 
 
 def floors(backend: str) -> dict[str, ByHand]:

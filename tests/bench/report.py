@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 Cell = str | float | None
+BEGIN, END = "<!-- tests.bench: begin -->", "<!-- tests.bench: end -->"
 PACKAGES = ("swarmlet", "anyio", "pydantic", "openai", "trio", "uvloop")
 
 
@@ -76,6 +77,21 @@ def _processor() -> str:
         return platform.processor() or "unknown processor"
     names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
     return names[0] if names else "unknown processor"
+
+
+def described(facts: dict[str, str], tables: Sequence[Table]) -> str:
+    """A run, for a page."""
+    about = "; ".join(facts[name] for name in ("date", "machine", "python", "packages"))
+    return "\n".join([f"{about}; load {facts['load']}.", "", *(table.markdown() for table in tables)])
+
+
+def replace_between_marks(page: Path, text: str) -> None:
+    """Put `text` between the marks in a page of the documentation."""
+    before, _, rest = page.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    if not after:
+        raise SystemExit(f"{page} has no {BEGIN} and {END}")
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
 
 
 def write_json(path: Path, facts: dict[str, str], tables: Sequence[Table], figures: dict[str, float]) -> None:

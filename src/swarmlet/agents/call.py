@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from swarmlet.models.cache import Saved
     from swarmlet.models.hub import Models
     from swarmlet.models.tokens import Count
+    from swarmlet.policy.amount import Price
     from swarmlet.trace.encode import Encoder
     from swarmlet.trace.events import Digest, State
 
@@ -106,11 +107,11 @@ class Call:
 
         counted = await count(self.request, profile)
         check_context(counted, self.request.max_tokens, profile)
+        price = profile.worst_price()
         try:
-            self.spending = await self._reserve(counted)
+            self.spending = await self._reserve(counted, price)
         except BudgetExceeded as exceeded:
             raise exceeded from self.last  # what failed before, and is why there is another attempt
-        price = self.model.profile.worst_price()
         cap = self.spending.cap if self.spending else self.request.max_tokens
         request = self.request if cap == self.request.max_tokens else replace(self.request, max_tokens=cap)
 
@@ -155,12 +156,12 @@ class Call:
         await self.step.state.durable()  # before anything is done with it: it is never paid for again
         return Sent(reply, cap)
 
-    async def _reserve(self, counted: Count) -> Reservation | None:
+    async def _reserve(self, counted: Count, price: Price | None) -> Reservation | None:
         """Set the worst case of the call aside in every budget around it, if there are any; wait for it where that may help."""
         account = self.step.scope.account
         if account is None:
             return None
-        recorder, price = self.step.recorder, self.model.profile.worst_price()
+        recorder = self.step.recorder
         least = self.request.max_tokens if self.least is None else min(self.least, self.request.max_tokens)
         keep = self.step.scope.keeps
         need = Need(input_tokens=counted.worst, cap=self.request.max_tokens, least=least, price=price, keep=keep)

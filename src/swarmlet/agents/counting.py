@@ -30,6 +30,11 @@ async def counter_of(profile: Profile) -> Counter:
 async def count(request: ChatRequest, profile: Profile) -> Count:
     """What the request costs as a prompt."""
     counter = await counter_of(profile)
-    if counter.unseen(request) > _QUICK:
+    if _characters(request) > _QUICK and counter.unseen(request) > _QUICK:
         return await anyio.to_thread.run_sync(counter.count, request)
     return counter.count(request)
+
+
+def _characters(request: ChatRequest) -> int:
+    """At most so many are new."""
+    return sum(len(message.text) + sum(len(call.arguments) for call in message.tool_calls) for message in request.messages)

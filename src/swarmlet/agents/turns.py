@@ -130,10 +130,11 @@ class Conversation(Generic[T]):
         """Cut the conversation if it would not fit; what is cut stays cut, so that later turns share the prefix."""
         self.request, cuts = await fitted(self.request, self.policies, self.model.profile)
         if cuts:
+            self.kept.clear()
+        if cuts and not (self.past is not None and self.past.was_cut(turn)):
             recorder = self.step.recorder
             told = tuple(CutMessage(cut.index, cut.role, cut.before, cut.after) for cut in cuts)
             recorder.emit(CallFitted(at=recorder.now(), path=self.step.path, turn=turn, cuts=told))
-            self.kept.clear()
 
     def _keep_messages(self) -> tuple[Digest | None, ...]:
         new = self.request.messages[len(self.kept) :]

@@ -10,12 +10,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from types import NoneType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from swarmlet.engine.restore import LOSSY, type_note, vague
+from swarmlet.engine.restore import LOSSY, note_of
 from swarmlet.trace.encode import Losses, text_of, to_any_json
 
 if TYPE_CHECKING:
@@ -49,27 +48,38 @@ def keep_output(recorder: Recorder, value: object, encode: Encoder) -> tuple[Dig
 
 def keep_result(recorder: Recorder, value: object, node: AnyNode) -> tuple[Digest | None, str, Sequence[str]]:
     """As `keep_output`, with what the record must say of the value's class, so that it can be restored."""
-    before, declared = Losses.count, node.signature.returns
+    before = Losses.count
     digest, problems = keep_output(recorder, value, node.encode_output)
-    if digest is None or (cast("object", type(value)) is declared and Losses.count == before):
-        return digest, "", problems
-    note = type_note(value, declared)
-    lost = Losses.count != before or (note and vague(declared) and not _is_plain(value))
-    return digest, LOSSY if lost else note, problems
+    if digest is None:
+        return None, "", problems
+    if Losses.count != before:
+        return digest, LOSSY, problems
+    content = recorder.content(digest) or b""
+    return digest, note_of(value, content, node.signature.returns, node.encode_output), problems
 
 
-def _is_plain(value: object) -> bool:
-    """Whether a value is what JSON gives when it is read without a type."""
-    left: list[object] = [value]
-    while left:
-        one = left.pop()
-        if type(one) is list:
-            left += cast("list[object]", one)
-        elif type(one) is dict:
-            left += cast("dict[object, object]", one).values()
-        elif type(one) not in (str, int, float, bool, NoneType):
-            return False
-    return True
+def keep_arguments(
+    recorder: Recorder, values: Mapping[str, object], node: AnyNode
+) -> tuple[dict[str, Digest | None], dict[str, str], Sequence[str]]:
+    """As `keep_values`, with what the record must say of their classes, so that they can be restored."""
+    kept: dict[str, Digest | None] = {}
+    notes: dict[str, str] = {}
+    problems: list[str] = []
+    for name, value in values.items():
+        before, encode = Losses.count, node.encode_inputs.get(name, to_any_json)
+        kept[name], problem = _keep(recorder, name, value, encode)
+        problems += problem
+        if (digest := kept[name]) is not None:
+            content = recorder.content(digest) or b""
+            note = LOSSY if Losses.count != before else note_of(value, content, declared_of(node, name), encode)
+            notes |= {name: note} if note else {}
+    return kept, notes, problems
+
+
+def declared_of(node: AnyNode, name: str) -> object:
+    """The type of an argument that the record has under this name."""
+    plain = name.removeprefix("**").partition("[")[0]
+    return next((one.annotation for one in node.signature.parameters if one.name == plain), object)
 
 
 def _keep(recorder: Recorder, name: str, value: object, encode: Encoder) -> tuple[Digest | None, Sequence[str]]:

@@ -138,18 +138,19 @@ def same_input(value: object, before: bytes, now: bytes) -> bool:
     return _ordered(value, json.loads(before)) == _ordered(value, json.loads(now))
 
 
-def _ordered(value: object, written: Any) -> object:  # Any: JSON
+def _ordered(value: object, written: object) -> object:
     """What was written for `value`, with the items of sets in an order that does not depend on the process."""
     if isinstance(written, list):
-        parts = cast("list[Any]", written)  # Any: JSON
+        parts = cast("list[object]", written)
         if isinstance(value, set | frozenset):
             return sorted(map(json.dumps, parts))
         if isinstance(value, list | tuple | deque):
             values = cast("Sequence[object]", value)
             return [_ordered(one, part) for one, part in zip(values, parts, strict=True)]
+        return parts
     if isinstance(written, dict):
         get = cast("Mapping[str, object]", value).get if isinstance(value, Mapping) else partial(_attribute, value)
-        return {name: _ordered(get(name), part) for name, part in cast("dict[str, Any]", written).items()}  # Any: JSON
+        return {name: _ordered(get(name), part) for name, part in cast("dict[str, object]", written).items()}
     return written
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
 import anyio
 import httpx2
@@ -15,9 +15,12 @@ from pydantic import ValidationError
 from swarmlet.errors import ModelError, ModelUnavailable, ReplyMalformed
 from swarmlet.models.base import ChatReply, OnText, ToolCall
 from swarmlet.models.openai_errors import limits_told, translate
+from swarmlet.models.openai_events import Events, NoEvents
 from swarmlet.models.openai_wire import Body, Chunk, Completion, ServerError, StreamedReply
 from swarmlet.policy.ratelimit_headers import Reading
 
+_PATH = "/chat/completions"
+_Stream = openai.AsyncStream[object]
 _AFTER_DONE = 1
 """Seconds that a server may take to end a stream whose last event it has sent."""
 
@@ -31,7 +34,7 @@ async def attempt(client: openai.AsyncOpenAI, body: Body, on_text: OnText | None
         return _cleaned(reply, clean, told.limits)
     except openai.APIError as error:
         failure = translate(error, clean)
-    except httpx2.SSEError as error:
+    except NoEvents as error:
         failure = ReplyMalformed(clean(str(error)))
     except httpx2.RequestError as error:  # while a body is read, the SDK lets these through
         reason = str(error) or type(error).__name__
@@ -47,12 +50,22 @@ async def attempt(client: openai.AsyncOpenAI, body: Body, on_text: OnText | None
 
 
 async def _whole(client: openai.AsyncOpenAI, body: Body, told: _Told) -> ChatReply:
-    create: Any = client.chat.completions.with_raw_response.create  # Any: its overloads do not take a dict
-    raw = await create(**body)
-    told.heads(raw.headers)
-    completion = Completion.model_validate_json(raw.content)
-    _raise_error(completion.error, raw.http_request)
-    return completion.reply(raw.headers.get("x-request-id"))
+    response = await client.post(_PATH, cast_to=httpx2.Response, body=body, options=_options(client))
+    headers = _plain(response)
+    told.heads(headers)
+    completion = Completion.model_validate_json(response.content)
+    _raise_error(completion.error, response.request)
+    return completion.reply(headers.get("x-request-id"))
+
+
+def _plain(response: httpx2.Response) -> Mapping[str, str]:
+    """The headers as a dict, in which a look-up is cheap; of those that come twice, the last."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+
+
+def _options(client: openai.AsyncOpenAI) -> openai.RequestOptions:
+    """What the SDK would take by itself, but that it makes deep copies of its defaults for each request."""
+    return {"headers": {}, "params": {}, "max_retries": 0, "timeout": client.timeout, "security": {"bearer_auth": True}}
 
 
 async def _streamed(client: openai.AsyncOpenAI, body: Body, told: _Told) -> ChatReply:
@@ -67,13 +80,19 @@ async def _streamed(client: openai.AsyncOpenAI, body: Body, told: _Told) -> Chat
         if text:
             told(text)
 
-    create: Any = client.chat.completions.with_streaming_response.create  # Any: as above
-    async with create(**body, stream=True, stream_options={"include_usage": True}) as response:
-        told.heads(response.headers)
-        await _read_events(response.http_response, take)
+    given = await client.post(
+        _PATH, cast_to=httpx2.Response, body=body, options=_options(client), stream=True, stream_cls=_Stream
+    )
+    response = cast("httpx2.Response", given)  # the SDK's types forget that it gives what it was told to cast to
+    headers = _plain(response)
+    try:
+        told.heads(headers)
+        await _read_events(response, take)
+    finally:
+        await response.aclose()
     if built.finish_reason is None:
         raise _BrokenOff
-    return built.reply(response.headers.get("x-request-id"), first)
+    return built.reply(headers.get("x-request-id"), first)
 
 
 async def _read_events(response: httpx2.Response, take: Callable[[Chunk], None]) -> None:
@@ -84,21 +103,22 @@ async def _read_events(response: httpx2.Response, take: Callable[[Chunk], None])
     """
     failure: Exception | None = None
     done = False
+    events = Events(response.headers.get("content-type"))
     with anyio.CancelScope() as scope:
-        async for event in httpx2.EventSource(response, max_event_size=None):  # its limit would leave them half way too
-            if done or not event.data:
-                continue
-            done = event.data == "[DONE]"
-            if done:
-                scope.deadline = anyio.current_time() + _AFTER_DONE
-                continue
-            try:
-                chunk = Chunk.model_validate_json(event.data)
-                _raise_error(chunk.error, response.request)
-                take(chunk)
-            except Exception as error:  # noqa: BLE001  # raised below
-                failure, done = error, True
-                scope.cancel()
+        async for part in response.aiter_bytes():
+            for data in () if done else events.feed(part):
+                done = data == b"[DONE]"
+                if done:
+                    scope.deadline = anyio.current_time() + _AFTER_DONE
+                    break
+                try:
+                    chunk = Chunk.model_validate_json(data)
+                    _raise_error(chunk.error, response.request)
+                    take(chunk)
+                except Exception as error:  # noqa: BLE001  # raised below
+                    failure, done = error, True
+                    scope.cancel()
+                    break
     if failure is not None:
         raise failure
 

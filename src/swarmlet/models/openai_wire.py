@@ -18,28 +18,29 @@ from swarmlet.models.profiles import Profile
 Body: TypeAlias = dict[str, Any]  # Any: JSON for the SDK, whose own request types are a union of TypedDicts
 
 
-def request_body(request: ChatRequest, profile: Profile) -> Body:
-    """The JSON body of a request, without what the model of this profile does not take."""
-    body: Body = {
-        "model": request.model,
+def request_body(request: ChatRequest, profile: Profile, *, model: str | None = None, streamed: bool = False) -> Body:
+    """The JSON body of a request, without what the model of this profile does not take. `model` is the server's name for it.
+
+    It is what the SDK's `chat.completions.create` would send, key for key: that would only transform it once more, which
+    takes longer than all the rest of a call with a long history.
+    """
+    sampling = request.temperature is not None and profile.sampling
+    asked: Body = {
+        "model": model or request.model,
+        "stream": True if streamed else None,
         "messages": [_message(message) for message in request.messages],
         "max_completion_tokens": min(request.max_tokens, profile.max_output or request.max_tokens),
+        "prompt_cache_key": request.cache_key if profile.prompt_cache_key else None,
+        "reasoning_effort": profile.reasoning_effort,
+        "response_format": _format(request.format) if request.format else None,
+        "seed": request.seed,
         "store": False,
+        "stream_options": {"include_usage": True} if streamed else None,
+        "temperature": request.temperature if sampling else None,
+        "tool_choice": request.tool_choice if request.tools else None,
+        "tools": [_tool(tool) for tool in request.tools] if request.tools else None,
     }
-    if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
-        body["tool_choice"] = request.tool_choice
-    if request.format:
-        body["response_format"] = _format(request.format)
-    if request.temperature is not None and profile.sampling:
-        body["temperature"] = request.temperature
-    if request.seed is not None:
-        body["seed"] = request.seed
-    if request.cache_key is not None and profile.prompt_cache_key:
-        body["prompt_cache_key"] = request.cache_key
-    if profile.reasoning_effort is not None:
-        body["reasoning_effort"] = profile.reasoning_effort
-    return body
+    return {key: value for key, value in asked.items() if value is not None}
 
 
 def _message(message: Message) -> Body:

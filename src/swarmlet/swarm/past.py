@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from swarmlet.engine.keep import declared_of
 from swarmlet.engine.restore import NOTHING, restored
 from swarmlet.errors import GraphChanged, NotResumable, SwarmletError
 from swarmlet.graph.fingerprint import changes, fingerprint, load
@@ -79,9 +80,8 @@ def _argument(trace: Trace, node: AnyNode, name: str, digest: Digest | None) -> 
             f"run {trace.run_id!r} cannot be resumed: its argument {name!r} is not in the record"
             " (content capture was off, or it could not be written)"
         )
-    plain = name.removeprefix("**").partition("[")[0]
-    declared = next((p.annotation for p in node.signature.parameters if p.name == plain), object)
-    value = restored(content, declared, "", node.encode_inputs.get(name) or _as_any)
+    note, encode = trace.started.types.get(name, ""), node.encode_inputs.get(name) or _as_any
+    value = restored(content, declared_of(node, name), note, encode)
     if value is NOTHING:
         raise NotResumable(f"run {trace.run_id!r} cannot be resumed: its argument {name!r} cannot be read back as it was")
     return value

@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 
 from swarmlet.engine.driver import execute, sheltered
-from swarmlet.engine.keep import keep_result, keep_values
+from swarmlet.engine.keep import keep_arguments, keep_result
 from swarmlet.engine.local import LocalRunner
 from swarmlet.engine.people import open_questions
 from swarmlet.engine.recall import Recall
@@ -147,7 +147,7 @@ class Running:
             recorder.emit(RunResumed(at=recorder.now(), number=number, version=_version(), plan=plan))
             return
         named = named_arguments(node.signature, self.args, self.kwargs)
-        inputs, problems = keep_values(recorder, named, node.encode_inputs)
+        inputs, types, problems = keep_arguments(recorder, named, node)
         recorder.emit(
             RunStarted(
                 at=recorder.now(),
@@ -155,6 +155,7 @@ class Running:
                 name=node.name,
                 node=node.origin,
                 inputs=inputs,
+                types=types,
                 version=_version(),
                 plan=plan,
                 forked_from=self.source,
@@ -162,6 +163,8 @@ class Running:
         )
         for problem in problems:
             recorder.emit(Noted(at=recorder.now(), path=node.name, message=problem))
+        if self.state.recall is not None:
+            self.state.recall.begin()
 
     async def _execute(self) -> object:
         scope = Scope(account=self.account)

@@ -59,6 +59,8 @@ class RunStarted:
     """Where that node is defined: `module:qualified.name`."""
     inputs: dict[str, Digest | None] = field(default_factory=dict[str, Digest | None])
     """The arguments by parameter."""
+    types: dict[str, str] = field(default_factory=dict[str, str])
+    """The classes of the arguments that are not of the declared one; as in `step_ended`."""
     version: str = ""
     """Version of swarmlet that wrote the run."""
     plan: Digest | None = None

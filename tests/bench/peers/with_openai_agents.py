@@ -10,8 +10,8 @@ from tests.bench.peers.agents import Agents
 
 
 class Fake(Model):
-    async def get_response(self, system_instructions, said, *args, **kwargs):
-        text = said if isinstance(said, str) else said[-1]["content"]
+    async def get_response(self, system_instructions, input, *args, **kwargs):  # noqa: A002  # it is called by that name
+        text = input if isinstance(input, str) else input[-1]["content"]
         part = ResponseOutputText(type="output_text", text=str(int(text) + 1), annotations=[])
         message = ResponseOutputMessage(id="m", type="message", role="assistant", status="completed", content=[part])
         return ModelResponse(output=[message], usage=Usage(), response_id=None)

@@ -6,7 +6,9 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
-from tests.bench.floors import floors
+import anyio
+
+from tests.bench.floors import GATHER, floors, increment
 from tests.bench.memory import peak_of
 from tests.bench.ours import chain_of, increment_async, wired_fan
 from tests.bench.peers.harness import BIG, CASES, Case, prepared, seconds_of
@@ -24,7 +26,8 @@ async def section(bench: Bench) -> list[Table]:
     contenders: dict[str, object] = {**floors(bench.backend), US: bench.ours}
     columns = [await column(bench, contenders, case) for case in CASES]
     bench.figures |= {f"ours {case.title}": values[US] for case, values in zip(CASES, columns, strict=True)}
-    bench.figures["gather fan-out 10,000"] = columns[CASES.index(BIG)][next(iter(contenders))]
+    if GATHER in contenders:
+        bench.figures["gather fan-out 10,000"] = columns[CASES.index(BIG)][GATHER]
     columns.append({name: peak_of(name, backend=bench.backend) for name in contenders})
     heads = [case.title + (", wall / ideal" if case.ideal else "") for case in CASES]
     table = Table("A step, in raw anyio tasks", ["", *heads, f"MiB for {BIG.title}"])
@@ -50,6 +53,14 @@ async def over_ideal(run: Run, ideal: float) -> float:
     return statistics.median([await seconds_of(run, time.perf_counter) for _ in range(3)]) / ideal
 
 
+async def timed_by_hand() -> None:
+    """What a timeout for each step costs without swarmlet."""
+    value = 0
+    for _ in range(1_000):
+        with anyio.move_on_after(60):
+            value = await increment(value)
+
+
 async def ways(bench: Bench) -> Table:
     """What a step costs by how it is written."""
     made = {
@@ -59,6 +70,7 @@ async def ways(bench: Bench) -> Table:
             bench.ours.running(chain_of(increment_async.with_options(timeout=60), 1_000), 0),
             1_000,
         ),
+        "by hand: 1,000 awaits, `anyio.move_on_after` round each": (timed_by_hand, 1_000),
         "fan-out 10,000: `each`": (await bench.ours.fan(10_000), 10_001),
         "fan-out 10,000: 10,000 calls in the graph": (bench.ours.running(wired_fan(10_000)), 10_001),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast, final
 from typing_extensions import override
 
 from swarmlet.engine.frame import END, Frame, Place, Pull
+from swarmlet.engine.recall import EarlierFailure
 from swarmlet.engine.step import all_failed
 from swarmlet.errors import RunError, StepFailed
 from swarmlet.graph.each import EachShape, Failed
@@ -147,4 +148,7 @@ _MISSING = object()
 
 def _as_failed(error: Exception, path: str) -> Failed:
     cause = error.__cause__ if isinstance(error, StepFailed) and isinstance(error.__cause__, Exception) else error
-    return Failed(error.path if isinstance(error, RunError) else path, type(cause).__name__, text_of(cause), error)
+    path = error.path if isinstance(error, RunError) else path
+    if isinstance(cause, EarlierFailure):
+        return Failed(path, cause.type, cause.message, error)
+    return Failed(path, type(cause).__name__, text_of(cause), error)

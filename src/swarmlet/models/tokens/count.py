@@ -13,7 +13,7 @@ JSON, whose tokens serve as the upper limit.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -66,11 +66,12 @@ class Count:
     """The schema that the reply must follow. No formula is published for it."""
     reply: Span
     """What the API adds once, to begin the reply. It is part of the prompt."""
+    total: Span = field(init=False)
+    """All of it."""
 
-    @property
-    def total(self) -> Span:
-        """All of it."""
-        return total((*(message.tokens for message in self.messages), self.tools, self.format, self.reply))
+    def __post_init__(self) -> None:
+        around = self.tools + self.format + self.reply
+        object.__setattr__(self, "total", around + total([message.tokens for message in self.messages]))
 
     @property
     def images(self) -> Span:
@@ -131,7 +132,8 @@ class Counter:
 
     def message(self, message: Message) -> MessageCount:
         """One message, with the tokens around it."""
-        return self._messages.get(message, lambda: self._count_message(message), _size(message))
+        known = self._messages.find(message)
+        return known or self._messages.get(message, lambda: self._count_message(message), _size(message))
 
     def text(self, text: str) -> Span:
         """A text by itself."""

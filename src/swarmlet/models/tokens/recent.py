@@ -28,12 +28,19 @@ class Recent(Generic[T]):
         with self._lock:
             return key in self._kept
 
-    def get(self, key: Hashable, compute: Callable[[], T], size: int) -> T:
-        """The value of `key`, computed if it is not here. `size` is the characters that keeping the key costs."""
+    def find(self, key: Hashable) -> T | None:
+        """The value of `key`, if it is here."""
         with self._lock:
             if found := self._kept.get(key):
                 self._kept.move_to_end(key)
                 return found[0]
+            return None
+
+    def get(self, key: Hashable, compute: Callable[[], T], size: int) -> T:
+        """The value of `key`, computed if it is not here. `size` is the characters that keeping the key costs."""
+        known = self.find(key)
+        if known is not None:
+            return known
         value = compute()
         with self._lock:
             if key not in self._kept:

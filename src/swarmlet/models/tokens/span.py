@@ -40,4 +40,9 @@ NOTHING = Span(0, 0, 0)
 
 def total(spans: Iterable[Span]) -> Span:
     """Their sum."""
-    return sum(spans, NOTHING)
+    least = estimate = worst = 0
+    for span in spans:
+        least += span.least
+        estimate += span.estimate
+        worst += span.worst
+    return Span(least, estimate, worst)
