@@ -129,7 +129,7 @@ async def test_a_run_killed_after_any_event_ends_as_it_would_have_and_pays_for_n
                 run = await swarm.resume(whole.run_id, everything)
         assert run.output == output
         new = [event for event in run.trace.events[count:] if isinstance(event, CallStarted)]
-        assert len(server.requests) - before == len(new)
+        assert len(server.requests) - before <= len(new), "every call is in the record before it is sent"
         assert not {(event.path, event.turn) for event in new} & paid
         ends = Counter(event.path for event in run.trace.events if isinstance(event, StepEnded) and event.state == "finished")
         assert max(ends.values()) == 1, "each step is recorded once"

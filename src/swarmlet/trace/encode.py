@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, TypeAlias, cast, final
+from typing import Any, ClassVar, TypeAlias, cast, final
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, SchemaSerializer, to_json
@@ -29,7 +29,7 @@ def text_of(value: object, say: Callable[[object], str] = str) -> str:
 class Losses:
     """Counts what was written in a way from which it cannot be read back."""
 
-    count = 0
+    count: ClassVar[int] = 0
 
     @classmethod
     def say(cls, value: object) -> str:

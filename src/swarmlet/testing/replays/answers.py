@@ -23,7 +23,7 @@ class Answers:
     """
 
     def __init__(self, calls: Sequence[RecordedCall], path: Path | None, hint: str) -> None:
-        self.calls = tuple(calls)
+        self.calls: tuple[RecordedCall, ...] = tuple(calls)
         self._is_file = path is not None
         self._name = "the recording" if path is None else f"the recording {str(path)!r}"
         self._hint = hint

@@ -136,7 +136,7 @@ class WriterThread:
     """The one thread, with the one backend, through which a process writes one store."""
 
     def __init__(self, store: Store) -> None:
-        self.key = store.key
+        self.key: Hashable = store.key
         self.users = 0
         self.error: JournalError | None = None
         self._name = store.name
