@@ -259,7 +259,9 @@ class Suspended(RunError):
 
     def __str__(self) -> str:
         waits = ", ".join(map(repr, self.questions[:5])) + (", ..." if len(self.questions) > 5 else "")
-        return f"run of {self.path!r} waits for an answer to {waits}: swarm.answer(run_id, path, value), then swarm.resume"
+        run = repr(self.run.id) if self.run is not None else "run_id"
+        remedy = f"swarm.answer({run}, path, value), then swarm.resume({run}, node)"
+        return f"run of {self.path!r} waits for an answer to {waits}: {remedy}"
 
 
 # Models and tools

@@ -35,12 +35,12 @@ import anyio
 import anyio.to_thread
 from pydantic import BaseModel
 
-from swarmlet import Budget, Limits, OpenAIModel, Swarm, agent, each
+from swarmlet import Budget, Limits, Node, OpenAIModel, Swarm, agent, each
 from swarmlet.models.base import Message
 from swarmlet.trace import TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterable, Callable, Sequence
 
     from openai import AsyncOpenAI
 
@@ -162,16 +162,11 @@ class SwarmletCaller:
         self._model = model
         self._stack = stack
         self._swarms: dict[tuple[int, int], Swarm] = {}
+        self._nodes: dict[Case, Node[[Sequence[str] | AsyncIterable[str]], list[Answer | str]]] = {}
 
     async def round(self, case: Case) -> None:
         """All calls of the case."""
-        before = history(case.history)
-
-        @agent(Answer if case.schema else str, instructions=SYSTEM, max_tokens=500)
-        def answer(text: str) -> list[str | Message]:
-            return [*before, text]
-
-        asks = each(answer, concurrency=case.at_once)
+        asks = self._node(replace(case, calls=0))
         questions = [question(number) for number in range(case.calls)]
         swarm = await self._swarm(case)
         if not case.stream:
@@ -181,6 +176,17 @@ class SwarmletCaller:
             async for event in stream:
                 if isinstance(event, TextDelta):
                     told(event.text)
+
+    def _node(self, case: Case) -> Node[[Sequence[str] | AsyncIterable[str]], list[Answer | str]]:
+        if case not in self._nodes:
+            before = history(case.history)
+
+            @agent(Answer if case.schema else str, instructions=SYSTEM, max_tokens=500)
+            def answer(text: str) -> list[str | Message]:
+                return [*before, text]
+
+            self._nodes[case] = each(answer, concurrency=case.at_once)
+        return self._nodes[case]
 
     async def _swarm(self, case: Case) -> Swarm:
         key = case.pause, case.at_once

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import final
 
 import anyio
@@ -109,10 +108,13 @@ async def runs(count: int) -> float:
     def ten(value: int) -> int:
         return joins(chain_of(same, 9)(value))
 
+    async def one(number: int) -> None:
+        await swarm.run(ten, number)
+
     before = memory_now()
     async with Swarm() as swarm, anyio.create_task_group() as group:
         for number in range(count):
-            group.start_soon(partial(swarm.run, ten, number))
+            group.start_soon(one, number)
     return peak_memory() - before
 
 

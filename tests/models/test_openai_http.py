@@ -68,7 +68,7 @@ async def polite(stream: SocketStream, _: int) -> None:
 
 @asynccontextmanager
 async def asking(server: Server) -> AsyncGenerator[Callable[[], Coroutine[None, None, str]]]:
-    model = OpenAIModel("gpt-4o-mini", base_url=server.url, api_key="sk-scripted")
+    model = OpenAIModel("gpt-4o-mini", base_url=server.url, api_key="sk-scripted", transport="sockets")
 
     async def ask() -> str:
         return (await model.complete(REQUEST)).text
@@ -231,7 +231,7 @@ async def test_a_connection_that_was_free_for_long_is_not_used_again() -> None:
 
 async def test_a_cancelled_call_closes_its_connection(scripted_server: ScriptedServer) -> None:
     scripted_server.script(Hang())
-    model = OpenAIModel("gpt-4o-mini")
+    model = OpenAIModel("gpt-4o-mini", transport="sockets")
     async with anyio.create_task_group() as group:
         group.start_soon(model.complete, REQUEST)
         await scripted_server.wait_for_async(in_flight=1)
@@ -288,7 +288,7 @@ async def test_a_server_that_hangs_up_on_aiohttp_is_no_timeout() -> None:
 
 
 async def test_an_unknown_transport_is_refused() -> None:
-    with pytest.raises(GraphError, match="'sockets' or 'aiohttp', not 'pigeons'"):
+    with pytest.raises(GraphError, match="'sdk', 'sockets' or 'aiohttp', not 'pigeons'"):
         OpenAIModel("gpt-4o-mini", transport="pigeons")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -223,7 +223,7 @@ def back(declared: Any, value: object) -> object:
 
     give.__annotations__["return"] = declared
     of: Any = node(give)
-    recorder = Recorder(RunId("run"))
+    recorder = Recorder(RunId("run"), resumable=True)
     digest, note, _ = keep_result(recorder, value, of)
     content = recorder.content(digest) if digest is not None else None
     return NOTHING if content is None else restored(content, declared, note, of.encode_output)

@@ -50,8 +50,8 @@ def keep_result(recorder: Recorder, value: object, node: AnyNode) -> tuple[Diges
     """As `keep_output`, with what the record must say of the value's class, so that it can be restored."""
     before = Losses.count
     digest, problems = keep_output(recorder, value, node.encode_output)
-    if digest is None:
-        return None, "", problems
+    if digest is None or not recorder.resumable:
+        return digest, "", problems
     if Losses.count != before:
         return digest, LOSSY, problems
     content = recorder.content(digest) or b""
@@ -69,7 +69,7 @@ def keep_arguments(
         before, encode = Losses.count, node.encode_inputs.get(name, to_any_json)
         kept[name], problem = _keep(recorder, name, value, encode)
         problems += problem
-        if (digest := kept[name]) is not None:
+        if recorder.resumable and (digest := kept[name]) is not None:
             content = recorder.content(digest) or b""
             note = LOSSY if Losses.count != before else note_of(value, content, declared_of(node, name), encode)
             notes |= {name: note} if note else {}

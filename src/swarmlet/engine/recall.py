@@ -17,6 +17,7 @@ from swarmlet.engine.keep import keep_values
 from swarmlet.engine.restore import NOTHING, restored, same_input
 from swarmlet.engine.step import Faulted, Finished
 from swarmlet.errors import StepFailed, SwarmletError
+from swarmlet.graph.types import show
 from swarmlet.policy.amount import NOTHING as NO_AMOUNT
 from swarmlet.policy.amount import Amount, Spent
 from swarmlet.trace.events import CallEnded, Fault, Noted, StepEnded, StepStarted, ToolEnded
@@ -63,7 +64,11 @@ class Recall:
             return None
         if not known.settled:
             return None
+        known.used = True
         outcome = self._outcome(known, step)
+        if outcome is None and known.edited is not None:
+            failed = StepFailed(step.path, f"the output that it was given does not fit {show(step.node.signature.returns)}")
+            return known.number, Faulted(failed)
         if outcome is None:
             self.past.forget_below(step.path)
             self._note(step.path, "it is executed again, as its output cannot be read back from the record")

@@ -22,9 +22,10 @@ from swarmlet.models.profiles import Profile, profile_of
 from swarmlet.policy.limits import Limits
 
 if TYPE_CHECKING:
+    from httpx2 import AsyncClient
     from openai import AsyncOpenAI
 
-Transport: TypeAlias = Literal["sockets", "aiohttp"]
+Transport: TypeAlias = Literal["sdk", "sockets", "aiohttp"]
 """What carries requests: h11 over anyio's sockets, or aiohttp (the extra `fast`; asyncio only)."""
 _OPENAI = "https://api.openai.com/v1"
 
@@ -39,7 +40,7 @@ class OpenAIConnection:
         api_key: str | None = None,
         base_url: str | None = None,
         client: AsyncOpenAI | None = None,
-        transport: Transport = "sockets",
+        transport: Transport = "sdk",
     ) -> None:
         self._api_key = api_key
         self._base_url = base_url
@@ -81,10 +82,8 @@ class OpenAIConnection:
         if base.scheme not in ("http", "https") or not base.host:
             raise ModelError("the base URL is not one: check that OPENAI_BASE_URL or base_url= begins with http:// or https://")
         blank = os.environ.get("OPENAI_BASE_URL") == ""  # the SDK would take it for a URL
-        from swarmlet.models.openai_http import http_client
-
         where = base if self._elsewhere or blank else None
-        return openai.AsyncOpenAI(api_key=self._key, base_url=where, max_retries=0, http_client=http_client(self._transport))
+        return openai.AsyncOpenAI(api_key=self._key, base_url=where, max_retries=0, http_client=_http_client(self._transport))
 
     @property
     def _elsewhere(self) -> str | None:
@@ -132,8 +131,9 @@ class OpenAIModel:
     `AsyncOpenAI` or `AsyncAzureOpenAI` of the caller's, who closes it; a client made here is closed by the last swarm that
     uses the model. `profile` gives prices and window where the name does not tell. `limits` are the model's own, in place of
     the swarm's; models that the same server calls the same, with the same key, share what is allowed.
-    `transport="aiohttp"` takes the SDK's aiohttp client (the extra `fast`), which costs somewhat less CPU; on trio, where that
-    does not run, it changes nothing.
+    `transport` is how requests reach the server: `"sdk"` as the SDK does it by itself; `"sockets"`, HTTP/1.1 straight on sockets,
+    or `"aiohttp"`, the SDK's aiohttp client (the extra `fast`), for about half the CPU where hundreds of calls wait at once. On
+    trio, where aiohttp does not run, that one uses sockets.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class OpenAIModel:
         profile: Profile | None = None,
         limits: Limits | None = None,
         connection: OpenAIConnection | None = None,
-        transport: Transport = "sockets",
+        transport: Transport = "sdk",
     ) -> None:
         self._name = name
         self._model = model or name
@@ -206,10 +206,22 @@ class OpenAIModel:
             await self._connection.aclose()
 
 
+def _http_client(transport: Transport) -> AsyncClient | None:
+    if transport == "sdk":
+        return None
+    if transport == "aiohttp":
+        from swarmlet.models.openai_aiohttp import AioHttpClient
+
+        return AioHttpClient()
+    from swarmlet.models.openai_http import SocketsClient
+
+    return SocketsClient()
+
+
 def _known(transport: Transport) -> Transport:
     given: object = transport
-    if given not in ("sockets", "aiohttp"):
-        raise GraphError(f"OpenAIModel(transport=) is 'sockets' or 'aiohttp', not {given!r}")
+    if given not in ("sdk", "sockets", "aiohttp"):
+        raise GraphError(f"OpenAIModel(transport=) is 'sdk', 'sockets' or 'aiohttp', not {given!r}")
     if given == "aiohttp" and find_spec("aiohttp") is None:
         raise GraphError("OpenAIModel(transport='aiohttp') needs aiohttp: pip install 'swarmlet[fast]'")
     return transport

@@ -1,6 +1,6 @@
 """How the SDK's requests reach the server: HTTP/1.1 by h11 over anyio's sockets, on asyncio and trio alike.
 
-`http_client()` is the HTTP client that is handed to `AsyncOpenAI(http_client=)`. It is the SDK's own but for the transport of
+`SocketsClient` is the HTTP client that is handed to `AsyncOpenAI(http_client=)`. It is the SDK's own but for the transport of
 requests that take no proxy: the connections of httpx2's pool cost half of a call, and with hundreds of calls at once the more,
 the more of them there are. Here a connection that is free is taken from a stack, whatever their number.
 """
@@ -12,7 +12,7 @@ import ssl
 import sys
 from collections import deque
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, final
 
 import anyio
 import h11
@@ -33,15 +33,6 @@ _LONGEST_HEAD = 100 * 1024
 _BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError, ssl.SSLError)
 
 
-def http_client(transport: Literal["sockets", "aiohttp"] = "sockets") -> httpx2.AsyncClient:
-    """An HTTP client with the SDK's timeouts and limits, and with its proxies of the environment."""
-    if transport == "sockets":
-        return _Client()
-    from swarmlet.models.openai_aiohttp import AioHttpClient
-
-    return AioHttpClient()
-
-
 def direct(options: Mapping[str, Any]) -> Direct:
     """The transport for what httpx2 wants of one. Any: its options have no public type."""
     verify, cert, trust_env = options.get("verify", True), options.get("cert"), options.get("trust_env", True)
@@ -49,8 +40,8 @@ def direct(options: Mapping[str, Any]) -> Direct:
     return Direct(context, options.get("limits", openai.DEFAULT_CONNECTION_LIMITS))
 
 
-class _Client(openai.DefaultAsyncHttpxClient):
-    """httpx2's client, with another transport where no proxy is used."""
+class SocketsClient(openai.DefaultAsyncHttpxClient):
+    """An HTTP client with the SDK's timeouts and limits and the proxies of the environment; without a proxy it is `Direct`."""
 
     def _init_transport(self, *_: Any, **options: Any) -> httpx2.AsyncBaseTransport:  # Any: see `direct`
         return direct(options)

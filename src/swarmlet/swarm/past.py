@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swarmlet.engine.keep import declared_of
+from swarmlet.engine.keep import declared_of, keep_values
 from swarmlet.engine.restore import NOTHING, restored
-from swarmlet.errors import GraphChanged, NotResumable, SwarmletError
+from swarmlet.engine.step import named_arguments
+from swarmlet.errors import GraphChanged, GraphError, NotResumable, SwarmletError
 from swarmlet.graph.fingerprint import changes, fingerprint, load
+from swarmlet.graph.node import Node
 from swarmlet.trace.events import CallEnded, CallStarted, RunId, StepEnded, ToolEnded, ToolStarted
+from swarmlet.trace.record import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from swarmlet.graph.shape import AnyNode
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from swarmlet.trace.journal import Store
     from swarmlet.trace.past import Past
     from swarmlet.trace.read import Trace
-    from swarmlet.trace.record import Recorder
 
 
 def read_run(journal: str | Path | Store | None, run_id: str) -> Trace | None:
@@ -32,6 +34,29 @@ def read_run(journal: str | Path | Store | None, run_id: str) -> Trace | None:
     with reader.store.looking() as look:
         known = look.runs(Wanted(runs=(RunId(run_id),)))
     return reader.trace(run_id) if known else None
+
+
+def check_resumable(doing: str, run_id: object, node: object, changed: object = "refuse") -> None:
+    """Raise `GraphError` for what is no id, no node, or no way to treat a changed graph."""
+    if not isinstance(run_id, str):
+        raise GraphError(f"{doing}() takes the id of a run first, a str, not {run_id!r}")
+    if not isinstance(node, Node):
+        raise GraphError(f"{doing}() takes a node, not {node!r}; make a node of a function with @node")
+    if changed not in ("refuse", "match"):
+        raise GraphError(f"{doing}(changed=) is 'refuse' or 'match', not {changed!r}")
+
+
+def check_same_call(trace: Trace, node: AnyNode, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+    """Raise `SwarmletError` if a run of this id was begun with other arguments."""
+    named = named_arguments(node.signature, args, kwargs)
+    inputs, _ = keep_values(Recorder(trace.run_id), named, node.encode_inputs)
+    then = trace.started.inputs
+    differ = [name for name in {**then, **inputs} if then.get(name) != inputs.get(name)]
+    if differ and None not in (*then.values(), *inputs.values()):
+        raise SwarmletError(
+            f"run {trace.run_id!r} was begun with another {differ[0]!r}: an id names one piece of work; "
+            "go on with that by resume(), or give this one an id of its own"
+        )
 
 
 def check_plan(trace: Trace, node: AnyNode) -> None:
@@ -133,6 +158,10 @@ def mark_lost(recorder: Recorder, past: Past) -> None:
 
 def edit(past: Past, again: Iterable[str], outputs: Mapping[str, bytes]) -> None:
     """Change the past for a fork. Raises `SwarmletError` for a path that is no step of it."""
+    if isinstance(again, str):
+        raise GraphError(f"fork(again=) takes a list of paths, [{again!r}], not a text")
+    if both := sorted(set(again) & set(outputs)):
+        raise GraphError(f"fork() cannot both execute {both[0]!r} again and have an output in its place")
     for path in again:
         if past.step(path) is None and not any(one.startswith((f"{path}/", f"{path}[")) for one in past.steps):
             raise SwarmletError(f"there is no step {path!r} in the run; its steps begin with {_some(past)}")

@@ -20,6 +20,7 @@ from swarmlet.engine.step import Drained, Waiting, flat, named_arguments
 from swarmlet.errors import NotResumable, RunError, RunStopped, RunTaken, Suspended
 from swarmlet.graph.fingerprint import dump, fingerprint
 from swarmlet.graph.node import check_call
+from swarmlet.log import get_logger
 from swarmlet.policy.options import Scope
 from swarmlet.swarm.past import mark_lost, recorded_arguments
 from swarmlet.trace.events import Noted, RunEnded, RunResumed, RunStarted
@@ -94,6 +95,7 @@ class Running:
         runner.attach(self.state)
         self.state.dispatcher = self.dispatcher
         if self.journaled:
+            self.recorder.resumable = True
             self.state.flush = self._durable
         if self.past is not None:
             self.state.recall = Recall(self.past, self.recorder, self.source)
@@ -126,12 +128,21 @@ class Running:
             with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_FLUSH):
                 await self.flush()
             raise
+        self._note_unused_edits()
         digest, note, problems = keep_result(recorder, output, self.node)
         for problem in problems:
             recorder.emit(Noted(at=recorder.now(), path=self.node.name, message=problem))
         recorder.emit(RunEnded(at=recorder.now(), state="finished", output=digest, type=note))
         await self._written()
         return output
+
+    def _note_unused_edits(self) -> None:
+        """A fork in which no step took a value that was put in its place: something was meant that did not happen."""
+        recorder = self.recorder
+        for path in self.past.unused_edits() if self.past is not None and self.source is not None else ():
+            message = "a value was put in the place of its output, and the fork has not come to this step"
+            recorder.emit(Noted(at=recorder.now(), path=path, message=message))
+            get_logger().warning(message, run=recorder.run, path=path)
 
     @property
     def trace(self) -> Trace:

@@ -18,7 +18,7 @@ from swarmlet.engine.driver import stopper
 from swarmlet.engine.people import Callback, Desk
 from swarmlet.engine.recall import spent_on
 from swarmlet.engine.restore import NOTHING
-from swarmlet.errors import GraphError, JournalError, RunStopped, SwarmletError
+from swarmlet.errors import GraphChanged, GraphError, JournalError, RunStopped, Suspended, SwarmletError
 from swarmlet.log import get_logger, somebody_listens
 from swarmlet.models.hub import DEFAULT_MODEL, Models
 from swarmlet.policy.account import Account
@@ -27,7 +27,15 @@ from swarmlet.policy.budget import Budget
 from swarmlet.policy.limits import Limits
 from swarmlet.swarm.ids import check_id, new_run_id
 from swarmlet.swarm.logsink import LogSink
-from swarmlet.swarm.past import check_plan, edit, read_run, recorded_arguments, recorded_output
+from swarmlet.swarm.past import (
+    check_plan,
+    check_resumable,
+    check_same_call,
+    edit,
+    read_run,
+    recorded_arguments,
+    recorded_output,
+)
 from swarmlet.swarm.people import answer_later, inbox
 from swarmlet.swarm.running import Running
 from swarmlet.swarm.settings import check_settings, check_spending, open_resource
@@ -262,10 +270,12 @@ class Swarm:
         So a request that comes twice is worked on once, and a process that was killed does again what it did, with the same
         arguments, and pays for no finished call again. Needs a journal. Raises what `run` and `resume` raise.
         """
+        check_resumable("run_as", run_id, node)
         check_id(run_id)
         async with self._claimed(RunId(run_id)):
             trace = await self._recorded(run_id)
             if trace is not None:
+                check_same_call(trace, cast("AnyNode", node), args, kwargs)
                 return await self._resume(trace, node, "refuse")
             return await self._run(self._recorder(run_id=RunId(run_id)), node, args, kwargs)
 
@@ -281,6 +291,7 @@ class Swarm:
         nodes and inputs are the same. Raises `NotResumable` if the record lacks what it takes, `JournalError` if there is no
         such run, `RunTaken` if another process goes on with it, and whatever `run` raises.
         """
+        check_resumable("resume", run_id, node, changed)
         found = await self._found(run_id)
         async with self._claimed(found):
             trace = await self._recorded(found)
@@ -307,9 +318,12 @@ class Swarm:
 
         Raises `SwarmletError` for a path or a name that the run does not have, and what `resume` and `run` raise.
         """
+        check_resumable("fork", run_id, node)
         trace = await self._recorded(await self._found(run_id))
         if trace is None:
             raise JournalError(f"there is no run {run_id!r} in the journal")
+        if trace.started.name != node.name:
+            raise GraphChanged(trace.run_id, [f"the node: it was {trace.started.name!r}, and is now {node.name!r}"])
         past = Past(trace.events)
         edit(past, again, {path: to_any_json(value) for path, value in (outputs or {}).items()})
         args, kwargs = recorded_arguments(trace, cast("AnyNode", node), inputs)
@@ -390,6 +404,8 @@ class Swarm:
         self._check_open()
         if self._journal is None:
             raise SwarmletError("this swarm has no journal, so no run can be resumed: Swarm(journal=PATH)")
+        if self._journal.error is not None:
+            raise JournalError(f"nothing can be promised without a journal, and this one is broken: {self._journal.error}")
         return self._journal
 
     async def _run(
@@ -424,6 +440,10 @@ class Swarm:
             self._runs[recorder.run] = running
             try:
                 output = await running.execute()
+            except Suspended as suspended:
+                if self.journal_error is not None:  # the question is nowhere, so nobody could ever answer it
+                    raise self.journal_error from suspended
+                raise
             finally:
                 del self._runs[recorder.run]
                 running.ended.set()

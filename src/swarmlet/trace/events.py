@@ -138,7 +138,7 @@ class StepEnded:
     output: Digest | None = None
     """What it returned."""
     type: str = ""
-    """The class of what it returned, `module:qualified.name`, where it is not the declared one; `?` if it cannot be read back."""
+    """The class of what it returned, `module:qualified.name`, where it is not the declared one; `?`: it cannot be read back."""
     error: Fault | None = None
     """Why it failed."""
     kind: Literal["step_ended"] = "step_ended"

@@ -81,6 +81,8 @@ class PastStep:
     """The turns before which its conversation was cut."""
     edited: bytes | None = None
     """The output that a user has put in its place."""
+    used: bool = False
+    """Whether that output was taken."""
     broke_off: bool = False
     """Whether its last call of a model came to nothing."""
 
@@ -165,6 +167,10 @@ class Past:
         """Whether this choice is in the record, and of what still counts."""
         number = self._decided.get((path, by, chosen))
         return number is not None and self._counts(path, number) and self._void.get(path, -1) < number
+
+    def unused_edits(self) -> list[str]:
+        """Where a user has put an output, and no step has come to take it."""
+        return [path for path, step in self.steps.items() if step.edited is not None and not step.used]
 
     def tools_with_effects(self) -> Iterator[ToolStarted]:
         """The tools that have begun to act on the world."""

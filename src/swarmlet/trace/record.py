@@ -66,6 +66,8 @@ class Recorder:
     now: Callable[[], float] = field(default_factory=steady_clock)
     events: list[Event] = field(default_factory=list["Event"])
     values: dict[Digest, bytes] = field(default_factory=dict[Digest, bytes])
+    resumable: bool = False
+    """Whether another process may go on from the record, so that it must say what values can be read back."""
     wants_text: bool = False
     """Whether a sink wants replies piece by piece, so that models should stream."""
     _scalars: dict[tuple[Encoder, type, object], Digest | None] = field(

@@ -46,6 +46,12 @@ _NAMED = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 """A name that says what it is, and a value that looks like it: code such as `api_key=get_key()` stays as it is."""
+_PASSWORD = re.compile(
+    r"""((?:password|passwd|pwd|passphrase|secret|token|api_?key)["'\\]{0,3}\s?[:=]\s?["'\\]{0,3})
+        (?=[^\s"'`,;)\]}]*[0-9])[^\s"'`,;()\[\]{}\\]{6,}""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A shorter one, of any characters, if there is a digit in it."""
 _LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{0,100}:)[^\s/@]{1,200}@", re.IGNORECASE)
 _HOMES = re.compile(r"(?<![\w.~/-])(?:/home/[\w.-]+|/Users/[\w.-]+|/root|[A-Z]:\\{1,2}Users\\{1,2}[\w.-]+)(?![\w-])")
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+=-]+)*),(.*)", re.DOTALL)
@@ -59,18 +65,22 @@ _PATTERNS = (
     (["://"], _LOGIN, rf"\1{_SECRET}@"),
     (["authorization", "bearer"], _BEARER, rf"\1{_SECRET}"),
     (["key", "token", "secret", "signature", "password"], _NAMED, rf"\1{_SECRET}"),
+    (["password", "passwd", "pwd", "passphrase", "secret", "token", "key"], _PASSWORD, rf"\1{_SECRET}"),
 )
 """Words without which a pattern finds nothing, the pattern, and what takes the place of what it finds."""
+_SECRET_NAMES = ("API_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+"""What names of environment variables end with whose values are secret."""
 _REMEMBERED = 1000
 """Texts."""
 
 
 def scrubber(extra: Scrub | None = None) -> Scrub:
-    """The function that cleans a text: of secrets, also the values of `..._API_KEY` in the environment, and of machine paths.
+    """The function that cleans a text: of secrets, of the values of `..._API_KEY`, `..._TOKEN` and the like in the environment, and
+    of machine paths.
 
     These are the user's home and the current folder. `extra` is the user's own, applied first.
     """
-    keys = sorted({value for name, value in os.environ.items() if name.endswith("API_KEY") and len(value) >= 8}, key=len)
+    keys = sorted({value for name, value in os.environ.items() if name.endswith(_SECRET_NAMES) and len(value) >= 8}, key=len)
     paths = _machine_paths()
 
     def scrub(text: str) -> str:
