@@ -131,9 +131,9 @@ class OpenAIModel:
     `AsyncOpenAI` or `AsyncAzureOpenAI` of the caller's, who closes it; a client made here is closed by the last swarm that
     uses the model. `profile` gives prices and window where the name does not tell. `limits` are the model's own, in place of
     the swarm's; models that the same server calls the same, with the same key, share what is allowed.
-    `transport` is how requests reach the server: `"sdk"` as the SDK does it by itself; `"sockets"`, HTTP/1.1 straight on sockets,
-    or `"aiohttp"`, the SDK's aiohttp client (the extra `fast`), for about half the CPU where hundreds of calls wait at once. On
-    trio, where aiohttp does not run, that one uses sockets.
+    `transport` is how requests reach the server: `"sdk"` as the SDK does it by itself; `"sockets"`, HTTP/1.1 straight on
+    sockets, or `"aiohttp"`, the SDK's aiohttp client (the extra `fast`), for about half the CPU where hundreds of calls wait at
+    once. On trio, where aiohttp does not run, that one uses sockets.
     """
 
     def __init__(

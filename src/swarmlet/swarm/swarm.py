@@ -73,8 +73,8 @@ Kind = TypeVar("Kind", bound=type)
 class Swarm:
     """What runs share: models, limits, a journal, resources. Open it with `async with`; runs are then started in it.
 
-    `model` is used where no agent and no option names another: a name, or a model object such as `OpenAIModel(...)`.
-    `models` are further ones that options can name. `limits` hold for all runs together; `limit_store` (`RedisLimits(...)` or
+    `model` is used where no agent and no option names another: a name, or a model object such as `OpenAIModel(...)`. `models`
+    are further ones that options can name. `limits` hold for all runs together; `limit_store` (`RedisLimits(...)` or
     `PostgresLimits(...)`, closed with the swarm) shares them with other processes. `budget` is what all runs together may
     spend; `ledger` makes the service that keeps the books of budgets, where that is not to be this process
     (`policy.ledger.BudgetService` says what it must do). `cache` keeps replies for nodes that say `with_options(cache=True)`.
@@ -82,7 +82,8 @@ class Swarm:
     store such as `MemoryJournal()`; without it a run's trace lives in memory. `people` is called with each `Question` that a
     node or a tool puts to people, and gives the answer; see `ask`. `resources` are what `current().get(type)` gives inside a
     step: by type, either a value or a function that opens one as an async context manager, closed in reverse order at the
-    end. `workers` execute the steps of nodes that name a `queue=`; see `swarmlet.bridges.workers`. `capture=False` keeps prompts, inputs, outputs and error texts out of every trace.
+    end. `workers` execute the steps of nodes that name a `queue=`; see `swarmlet.bridges.workers`. `capture=False` keeps
+    prompts, inputs, outputs and error texts out of every trace.
 
     Clients are opened when a call first needs them, and closed with the swarm. Runs that are still going on in other tasks
     are stopped then.

@@ -75,8 +75,8 @@ _REMEMBERED = 1000
 
 
 def scrubber(extra: Scrub | None = None) -> Scrub:
-    """The function that cleans a text: of secrets, of the values of `..._API_KEY`, `..._TOKEN` and the like in the environment, and
-    of machine paths.
+    """The function that cleans a text: of secrets, of the values of `..._API_KEY`, `..._TOKEN` and the like in the environment,
+    and of machine paths.
 
     These are the user's home and the current folder. `extra` is the user's own, applied first.
     """
