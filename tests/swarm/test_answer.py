@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,9 +255,12 @@ async def test_a_run_that_goes_on_in_another_swarm_is_answered_there(tmp_path: P
         await anyio.sleep_forever()
         return LATER
 
+    async def run() -> None:
+        await swarm.run(number, "tea")
+
     path = tmp_path / "j.sqlite"
     async with Swarm(people=wait, journal=path) as swarm, Swarm(journal=path) as other, anyio.create_task_group() as group:
-        group.start_soon(partial(swarm.run, number, "tea"))
+        group.start_soon(run)
         await asked.wait()
         (question,) = await other.inbox()
         with pytest.raises(RunTaken):
