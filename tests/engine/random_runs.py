@@ -43,7 +43,7 @@ async def no_flush() -> None:
 
 
 def begin(of: object, value: int) -> Running:
-    recorder = Recorder(cast("Any", "run"), (), True)
+    recorder = Recorder(cast("Any", "run"), resumable=True)
     return Running(
         node=cast("Any", of),
         args=(value,),

@@ -10,6 +10,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarmlet.engine.restore import LOSSY
 from swarmlet.swarm.running import Running
 from swarmlet.trace.events import Event, StepEnded, StepStarted
 from swarmlet.trace.past import Past
@@ -49,7 +50,9 @@ def resumed(spec: Spec, value: int, oracle: Oracle, before: Running, length: int
 
 
 def finished(events: Sequence[Event]) -> set[str]:
-    return {event.path for event in events if isinstance(event, StepEnded) and event.state == "finished"}
+    """The steps whose output is in the record, as it was: a stream, say, is made again."""
+    ended = [event for event in events if isinstance(event, StepEnded) and event.state == "finished"]
+    return {event.path for event in ended if event.output is not None and event.type != LOSSY}
 
 
 @many
@@ -71,4 +74,4 @@ def test_a_random_node_that_is_killed_ends_as_the_naive_interpreter_says(spec: S
         ended = Counter(event.path for event in events if isinstance(event, StepEnded))
         assert ended == Counter(event.path for event in events if isinstance(event, StepStarted))
         done = Counter(event.path for event in events if isinstance(event, StepEnded) and event.state == "finished")
-        assert max(done.values(), default=1) == 1
+        assert {path for path, count in done.items() if count > 1}.isdisjoint(finished(events[:length]))

@@ -135,11 +135,11 @@ class _Timeouts:
 
     def __init__(self, request: httpx2.Request) -> None:
         given: dict[str, float | None] = request.extensions.get("timeout") or {}
-        self.connect = given.get("connect")
-        self.read = given.get("read")
-        self.pool = given.get("pool")
+        self.connect: float | None = given.get("connect")
+        self.read: float | None = given.get("read")
+        self.pool: float | None = given.get("pool")
         write = given.get("write")
-        self.exchange = None if self.read is None or write is None else self.read + write
+        self.exchange: float | None = None if self.read is None or write is None else self.read + write
 
 
 @final
@@ -149,11 +149,11 @@ class _Connection:
     __slots__ = ("_http", "_socket", "expires_at", "origin", "stream")
 
     def __init__(self, origin: _Origin, stream: ByteStream) -> None:
-        self.origin = origin
-        self.stream = stream
-        self.expires_at = 0.0
+        self.origin: _Origin = origin
+        self.stream: ByteStream = stream
+        self.expires_at: float = 0.0
         self._socket: socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610  # no Django here
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+        self._http: h11.Connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
 
     async def exchange(self, request: httpx2.Request, timeouts: _Timeouts) -> h11.Response:
         """Send a request, and give the head of its answer, for which the server may take the time of a write and a read."""

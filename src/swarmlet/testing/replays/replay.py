@@ -23,6 +23,7 @@ from swarmlet.trace.read import Trace
 from swarmlet.trace.result import PartialRun
 
 if TYPE_CHECKING:
+    from swarmlet.engine.answers import Dispatcher
     from swarmlet.engine.cashier import LedgerFactory
     from swarmlet.engine.people import Callback
     from swarmlet.models.base import ChatModel
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from swarmlet.policy.breaker import Breaker
     from swarmlet.policy.budget import Budget
     from swarmlet.testing.replays.call import RecordedCall
+    from swarmlet.trace.journal import Store
 
 Mode: TypeAlias = Literal["strict", "new", "all"]
 """What becomes of a request that is not recorded: it fails; it is asked and added; or everything is asked anew."""
@@ -41,7 +43,7 @@ _MODES: Final = get_args(Mode)
 class SwarmSettings(TypedDict, total=False):
     """Settings of `Swarm` that a replay passes on."""
 
-    journal: str | Path | None
+    journal: str | Path | Store | None
     limits: Limits | None
     limit_store: Stores | None
     budget: Budget | None
@@ -49,6 +51,7 @@ class SwarmSettings(TypedDict, total=False):
     cache: ReplyCache | None
     breaker: Breaker | None
     people: Callback | None
+    workers: Dispatcher | None
     resources: Mapping[Any, object] | None  # Any: keys are types, each of another class
     capture: bool
 
