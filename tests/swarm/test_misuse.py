@@ -26,6 +26,10 @@ def add_one(number: int) -> int:
     return number + 1
 
 
+def plain(number: int) -> int:
+    return number
+
+
 @graph
 def both(number: int) -> int:
     return add_one(double(number))
@@ -74,7 +78,7 @@ async def test_what_is_no_id_no_node_and_no_list_is_refused_in_a_sentence(tmp_pa
         with pytest.raises(GraphError, match="takes the id of a run first"):
             await swarm.resume(cast("Any", 17), both)
         with pytest.raises(GraphError, match=r"resume\(\) takes a node"):
-            await swarm.resume(run.id, cast("Any", lambda number: number))
+            await swarm.resume(run.id, cast("Any", plain))
         with pytest.raises(GraphError, match=r"resume\(changed=\)"):
             await swarm.resume(run.id, both, changed=cast("Any", "refused"))
         with pytest.raises(GraphError, match="takes a list of paths"):
