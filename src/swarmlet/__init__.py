@@ -1,6 +1,6 @@
 """swarmlet: graphs of typed agent nodes, run in parallel, bounded and recorded.
 
-errors, schema, usage, log   the ground: what everything may use
+errors, schema, usage, log   the ground: what everything may use; `later` imports names when they are asked for
 trace, policy                what happened; which rules hold
 graph                        what may happen: nodes and their wiring
 engine | models              making it happen; what a model call is
@@ -56,6 +56,7 @@ from swarmlet.graph.switch import switch as switch
 from swarmlet.graph.vote import vote as vote
 from swarmlet.graph.within import Partial as Partial
 from swarmlet.graph.within import within as within
+from swarmlet.later import imported_later
 from swarmlet.models.base import Image as Image
 from swarmlet.models.base import Message as Message
 from swarmlet.policy.account import Left as Left
@@ -194,15 +195,8 @@ _LATER = {
 }
 """What definitions do not need: imported when it is first asked for, as it costs more than all the rest."""
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value: object = getattr(import_module(_LATER[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    __getattr__ = imported_later(__name__, _LATER)
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,8 @@ Knows nothing of graphs or models. Events are data; what an agent or a scheduler
 
 from typing import TYPE_CHECKING
 
+from swarmlet.later import imported_later
+
 if TYPE_CHECKING:
     from swarmlet.trace.events import CallEnded as CallEnded
     from swarmlet.trace.events import CallStarted as CallStarted
@@ -106,15 +108,8 @@ _HOMES = {
 }
 """Imported when they are first asked for: what graphs are made of needs none of them."""
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value: object = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    __getattr__ = imported_later(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
