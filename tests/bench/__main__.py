@@ -29,11 +29,12 @@ from tests.bench import goals, peering
 from tests.bench.measure import Bench
 from tests.bench.ours import Ours
 from tests.bench.report import Table, described, replace_between_marks, surroundings, write_json
-from tests.bench.sections import blocks, building, memory, orchestration, record, values, waiting
+from tests.bench.sections import blocks, building, early, memory, orchestration, record, values, waiting
 
 SECTIONS: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "orchestration": orchestration.section,
     "waiting": waiting.section,
+    "early": early.section,
     "record": record.section,
     "values": values.section,
     "blocks": blocks.section,

@@ -94,10 +94,12 @@ CONTESTANTS = (
     Contestant("SDK"),
     Contestant("SDK, aiohttp"),
     Contestant("core"),
+    Contestant("core, sockets"),
     Contestant("fast"),
     Contestant("fast", "uvloop"),
     Contestant("SDK", "trio"),
     Contestant("core", "trio"),
+    Contestant("core, sockets", "trio"),
 )
 
 
@@ -237,6 +239,9 @@ def told(text: str) -> None:
     """Somebody reads the pieces of a stream."""
 
 
+_TRANSPORTS: dict[str, Transport] = {"core": "sdk", "core, sockets": "sockets", "fast": "aiohttp"}
+
+
 def caller(name: str, url: str, stack: AsyncExitStack) -> Caller:
     """The contestant of this name, in the process that is its own."""
     if name.startswith("SDK"):
@@ -248,8 +253,7 @@ def caller(name: str, url: str, stack: AsyncExitStack) -> Caller:
         return SdkCaller(client, url)
 
     def model(base_url: str) -> OpenAIModel:
-        transport: Transport = "aiohttp" if name == "fast" else "sockets"
-        return OpenAIModel("gpt-4o-mini", base_url=base_url, api_key="sk-none", transport=transport)
+        return OpenAIModel("gpt-4o-mini", base_url=base_url, api_key="sk-none", transport=_TRANSPORTS[name])
 
     return SwarmletCaller(url, model, stack)
 

@@ -32,7 +32,7 @@ def resumed(spec: Spec, value: int, oracle: Oracle, before: Running, length: int
         world = World(wait, bounds=oracle.bounds, items=oracle.items, now=lambda: trio.current_time() - began)
         running = begin(Builder(world).node(spec), value)
         events = before.recorder.events[:length]
-        running.recorder.events += events
+        running.recorder.log += events
         running.recorder.earlier = before.recorder.content
         running.past = Past(events)
         running.__post_init__()

@@ -103,7 +103,7 @@ async def test_a_model_of_two_swarms_is_closed_by_the_last(scripted_server: Scri
         await outer.run(say, "hi")
         async with Swarm(model=model) as inner:
             await inner.run(say, "hi")
-        client = model._connection.client  # pyright: ignore[reportPrivateUsage]
+        client = model._connection.poster.client  # pyright: ignore[reportPrivateUsage]
         assert not client.is_closed()
         assert (await outer.run(say, "hi")).output == "ok"
 

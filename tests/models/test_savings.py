@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from swarmlet.models.profiles import profile_of
-from swarmlet.models.savings import lost_to_refeeding, saved_by_cache
+from swarmlet.models.savings import saved_by_cache
 
 
 def test_cached_tokens_save_the_difference_by_the_tier_that_answered() -> None:
@@ -15,10 +15,8 @@ def test_cached_tokens_save_the_difference_by_the_tier_that_answered() -> None:
     assert saved_by_cache(luna, "default", 1_000_000) == Decimal("0.09")
     assert saved_by_cache(mini, "batch", 1_000_000) == 0
     assert saved_by_cache(mini, "default", 0) == 0
-    assert lost_to_refeeding(luna, "default", 500) == Decimal("0.000045")
 
 
 def test_without_a_price_nobody_knows() -> None:
     assert saved_by_cache(profile_of("unknown"), None, 100) is None
     assert saved_by_cache(profile_of("gpt-4o-mini"), "flex", 100) is None
-    assert lost_to_refeeding(profile_of("unknown"), None, 100) is None

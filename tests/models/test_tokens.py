@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from swarmlet.errors import ContextTooLong
 from swarmlet.models.base import ChatRequest, Image, Message, ReplyFormat, ToolCall, ToolDefinition
 from swarmlet.models.profiles import Profile, profile_of
-from swarmlet.models.tokens import Calibration, Count, Counter, Span, bounds, check_context, counter_for, vocab
+from swarmlet.models.tokens import Count, Counter, Span, bounds, check_context, counter_for, vocab
 from swarmlet.models.tokens import count as counting
 from swarmlet.models.tokens.bounds import any_span, most_bytes, most_o200k, o200k_span, usual
 from swarmlet.models.tokens.images import ImagePrice, Size, size_of, tiles
@@ -390,15 +390,3 @@ def test_many_messages_are_summed_up() -> None:
     counted = exact().count(request(*(Message.user("a " * number) for number in range(30))))
     with pytest.raises(ContextTooLong, match="22 others"):
         check_context(counted, 10, Profile(name="small", context_window=10))
-
-
-def test_calibration_tells_how_good_estimates_were() -> None:
-    calibration = Calibration()
-    assert calibration.error is None
-    calibration.add(110, 100)
-    calibration.add(50, 0)
-    assert calibration.error == pytest.approx(0.1)
-    calibration.add(90, 100)
-    assert calibration.samples == 2
-    assert calibration.error == pytest.approx(0)
-    assert calibration.highest == pytest.approx(100 / 90)

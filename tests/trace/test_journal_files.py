@@ -68,7 +68,7 @@ def test_the_first_writer_changes_format_1_into_the_present_one_and_loses_nothin
     lines = {run: list(Journal(old).export(run)) for run in ("0001", "0002", "0003", "0004")}
     with closing(JournalWriter(old)) as writer:
         Playing(writer, "0005-e", at=500).start(task="new").end()
-    assert format_of(old) == 2
+    assert format_of(old) == 3
     assert {run: list(Journal(old).export(run)) for run in lines} == lines
     assert [run.id for run in Journal(old).runs()] == ["0005-e", "0004-d", "0003-c", "0002-b", "0001-a"]
     assert Journal(old).verify().problems == ()
@@ -286,7 +286,7 @@ def test_verifying_tells_what_is_wrong(path: Path) -> None:
         connection.execute("UPDATE runs SET steps = 7 WHERE run = 'a'")
         connection.execute("UPDATE contents SET content = CAST('\"changed\"' AS BLOB) WHERE content = CAST('\"z\"' AS BLOB)")
         connection.execute("DELETE FROM contents WHERE content = CAST('\"y\"' AS BLOB)")
-        connection.execute("UPDATE events SET path = 'elsewhere' WHERE run = 'b' AND kind = 'step_started'")
+        connection.execute("UPDATE events SET path = 'elsewhere' WHERE run = 'b' AND kind = 'call_ended'")
         connection.execute("INSERT INTO events (run, kind, at, event) VALUES ('c', 'noted', 1, '{}')")
         connection.commit()
     found = Journal(path).verify()
@@ -295,7 +295,7 @@ def test_verifying_tells_what_is_wrong(path: Path) -> None:
     assert "run a: the list of runs says other things of it than its events" in said
     assert said.count("which is not there") == 4
     assert "is not what its name says" in said
-    assert "run b: event 2 (step_started): its row says other things than the event" in said
+    assert "run b: event 4 (call_ended): its row says other things than the event" in said
     assert "run c: it has events and is not in the list of runs" in said
     with pytest.raises(JournalError, match="it is damaged"):
         Journal(path).trace("b").output("solve/a")
@@ -319,8 +319,9 @@ CHANGES: dict[str, Callable[[list[str]], list[str]]] = {
     "line 1 of the export is not JSON: it is cut off": lambda lines: [lines[0][:-5], *lines[1:]],
     "line 2 of the export was changed": lambda lines: [line.replace("Add", "Sub") for line in lines],
     "has format 9": lambda lines: [lines[0].replace('"format": 2', '"format": 9'), *lines[1:]],
-    "cannot read": lambda lines: [line.replace("run_started", "run_begun") for line in lines],
+    "cannot read": lambda lines: [line.replace('"at"', '"when"') for line in lines],
     "does not begin with run_started": lambda lines: lines[:2],
+    "it does not begin with run_started": lambda lines: [line.replace("run_started", "run_begun") for line in lines],
     "line 1 of the export is not JSON": lambda _: ["[" * 100_000],
     "this is no run": lambda _: [],
 }

@@ -133,7 +133,7 @@ async def test_a_flood_waits_for_the_disk_while_a_flush_is_pending(path: Path, m
             longest = max(longest, self.qsize())
 
     monkeypatch.setattr(thread_module, "SimpleQueue", Watched)
-    monkeypatch.setattr(thread_module, "_HIGH_WATER", 50)
+    monkeypatch.setattr(thread_module, "HIGH_WATER", 50)
     with writing(path) as writer:
         recorder = start(writer, "a")
         async with anyio.create_task_group() as tasks:

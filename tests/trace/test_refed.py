@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import TypeAlias
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from swarmlet import Swarm, agent
 from swarmlet.testing import CallTools, Say, ScriptedServer, Tokens, call
 from swarmlet.trace.events import CallEnded, CallStarted, Digest, Event
-from swarmlet.trace.refed import Feed, feeds, refed, weigh_by_bytes
+from swarmlet.trace.refed import Feed, feed_of, feeds, refed, weigh_by_bytes
 
 
 class Sent:
@@ -49,7 +50,7 @@ def test_the_turns_of_an_agent_send_all_again_and_the_count_is_the_servers() -> 
     run.call("suatat", 170, cached=140)
     assert run.split == [(100, 0), (30, 100), (40, 130)]
     total = refed(run.events, weigh)
-    assert total == Feed(input_tokens=400, fresh=170, refed=230, cached=230, refed_cached=220)
+    assert total == Feed(input_tokens=400, fresh=170, refed=230, cached=230, refed_cached=220, unpriced=230)
     assert total.refed_paid == 10
 
 
@@ -149,8 +150,8 @@ def test_tokens_are_neither_lost_nor_made(calls: _Made) -> None:
 
 
 def test_feeds_add_up() -> None:
-    one = Feed(1, 2, 3, 4, 5, 6, 7)
-    assert one + one == Feed(2, 4, 6, 8, 10, 12, 14)
+    one = Feed(1, 2, 3, 4, 5, 6, 7, Decimal(8), Decimal(9), 10)
+    assert one + one == Feed(2, 4, 6, 8, 10, 12, 14, Decimal(16), Decimal(18), 20)
     assert Feed.total([]) == Feed()
     assert Feed.total([one, replace(one, fresh=0)]).fresh == 2
 
@@ -175,7 +176,10 @@ async def test_the_trace_of_a_real_run_tells(scripted_server: ScriptedServer) ->
     async with Swarm() as swarm:
         trace = (await swarm.run(search, "where?")).trace
     weigh_bytes = weigh_by_bytes(trace)
-    assert refed(trace.events, weigh_bytes) == Feed(input_tokens=240, fresh=140, refed=100, cached=64, refed_cached=64)
+    whole = Feed(input_tokens=240, fresh=140, refed=100, cached=64, refed_cached=64)
+    # 36 tokens at USD 0.15 a million, and 64 at 0.075.
+    priced = replace(whole, refed_usd=Decimal("0.0000102"), refed_saved=Decimal("0.0000048"))
+    assert trace.refed() == feed_of(trace) == refed(trace.events, weigh_bytes) == priced
     started = next(event for event in trace.events if isinstance(event, CallStarted))
     assert started.request is not None
     assert weigh_bytes(started.request) > 100

@@ -278,3 +278,15 @@ def tooled(task: Task) -> list[str]:
     code = with_tools(task)
     assert_type(code, Code)
     return [with_list_of_tools(code.source), with_settings(task.text), with_instructions(text=small(task).source)]
+
+
+@agent(list[Code], early=True)
+def written_early(text: str) -> str:
+    return text
+
+
+@graph
+def begun_early(text: str) -> list[Code]:
+    codes = written_early(text)
+    assert_type(codes, list[Code])
+    return codes

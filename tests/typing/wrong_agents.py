@@ -91,6 +91,7 @@ def wrong_body(task: Task) -> str:
 no_type = agent(42)  # error
 no_output = agent()  # error
 tool_by_name = agent(Code, tools=["search"])  # error
+early_by_word = agent(list[Code], early="yes")  # error
 tool_of_numbers = agent(Code, tools=[search, 3])  # error
 one_tool = agent(Code, tools=search)  # error
 tool_result = agent(Code, tools=[search("x")[0]])  # error

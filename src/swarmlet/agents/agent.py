@@ -20,6 +20,7 @@ from swarmlet.graph.node import Node, step_name
 from swarmlet.graph.shape import Leaf
 from swarmlet.graph.signature import Signature, describe, signature_of
 from swarmlet.graph.source import user_line
+from swarmlet.graph.types import show
 from swarmlet.models.base import Message
 from swarmlet.policy.options import Options
 from swarmlet.trace.encode import to_any_json
@@ -27,6 +28,7 @@ from swarmlet.trace.encode import to_any_json
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
+    from swarmlet.agents.lists import Lists
     from swarmlet.models.base import ReplyFormat
     from swarmlet.models.fit import Fit
 
@@ -83,6 +85,7 @@ def agent(
     temperature: float | None = None,
     seed: int | None = None,
     fit: Fit | Sequence[Fit] | None = None,
+    early: bool = False,
 ) -> AgentDecorator[T]:
     """Make a node of a prompt function: its parameters go in, its text (or messages) goes to a model, `output` comes back.
 
@@ -94,6 +97,11 @@ def agent(
     swarm's default. `fit` are policies, `DropOldest()` say, that cut a conversation which does not fit
     the model's window any more.
 
+    With `early=True`, an `each` over the output, or over a list in it, starts each item as soon as the model has written it,
+    while it still writes the rest. Results are the same as without. That is a bet on the reply: items that it has otherwise in
+    the end, as it was sent back or asked for again, are stopped and run again, and what was spent on them is lost. So it is for
+    steps that change nothing in the world. Where no `each` can begin early, nothing changes.
+
     Raises `GraphError` for an output type or a tool that the API would refuse.
     """
     _check_output(output)
@@ -103,6 +111,7 @@ def agent(
         if min_tokens > max_tokens:
             raise GraphError(f"{user_line()}: agent(min_tokens={min_tokens}) is above max_tokens={max_tokens}")
     shape = output_of(output)
+    lists = _lists_of(output, shape, early=early)
     known = tools_of(tools)
     policies = _policies_of(fit)
 
@@ -121,6 +130,7 @@ def agent(
             temperature=temperature,
             seed=seed,
             policies=policies,
+            lists=lists,
             cache_key=_cache_key(origin_of(prompt), told, known, shape.format),
         )
         signature = replace(signature_of(prompt), returns=output)
@@ -143,6 +153,20 @@ def _policies_of(given: Fit | Sequence[Fit] | None) -> tuple[Fit, ...]:
         if isinstance(policy, type) or not callable(policy):
             raise GraphError(f"agent(fit=) takes policies such as DropOldest(), not {policy!r}")
     return policies
+
+
+def _lists_of(output: object, shape: Output[Any], *, early: object) -> Lists | None:  # Any: only its schema is looked at
+    """The lists in the output, if their items are to be handed on early."""
+    if not isinstance(early, bool):
+        raise GraphError(f"{user_line()}: agent(early=) is True or False, not {early!r}")
+    if not early:
+        return None
+    from swarmlet.agents.lists import Lists  # only for who asks
+
+    lists = Lists(output, wrapped=shape.schema is not None and shape.schema.wrapped)
+    if not lists.any:
+        raise GraphError(f"{user_line()}: agent(early=True) hands on the items of a list, and {show(output)} has none")
+    return lists
 
 
 def _check_output(output: object) -> None:
@@ -185,6 +209,7 @@ def _make(
             call,
             is_async=True,
             retries_itself=True,
+            offers=settings.lists is not None,
             calls=settings.max_turns,
             tools=nodes_of(settings.tools),
             effects=tuple(tool.name for tool in settings.tools if tool.effects),

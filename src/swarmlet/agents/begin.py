@@ -32,5 +32,6 @@ def begin(
         repairs=settings.repairs,
         min_tokens=settings.min_tokens,
         policies=settings.policies,
+        drafts=settings.lists.drafts(step) if settings.lists is not None else None,
         ends=ends,
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from swarmlet.agents.sharing import Replies
     from swarmlet.engine.cashier import Reservation
     from swarmlet.engine.context import Current
-    from swarmlet.models.base import ChatModel, ChatReply, ChatRequest
+    from swarmlet.models.base import ChatModel, ChatReply, ChatRequest, Draft
     from swarmlet.models.cache import Saved
     from swarmlet.models.hub import Models
     from swarmlet.models.tokens import Count
@@ -49,6 +49,8 @@ class Call:
     asked: Digest | None
     messages: tuple[Digest | None, ...]
     encode_reply: Encoder
+    drafts: Callable[[], Draft] | None = None
+    """Makes one who begins with what the reply says before it is whole, for each attempt; see `agent(early=True)`."""
     least: int | None = None
     """The smallest completion cap that a budget may lower it to; `None`: it may not be lowered."""
     attempt: int = 0
@@ -146,13 +148,12 @@ class Call:
                 tokens=counted.estimate + cap,
                 run=self.step.run_id,
                 priority=self.step.scope.priority,
-                patience=min((self.step.scope.retry or DEFAULT_RETRY).longest_wait, time_left()),
+                patience=lambda: min((self.step.scope.retry or DEFAULT_RETRY).longest_wait, time_left()),
             )
         except BaseException as error:
             self._close_failed(error)
             raise
-        self._settle(reply)
-        self._finished(reply)
+        self._finished(reply, self._settle(reply))
         await self.step.state.durable()  # before anything is done with it: it is never paid for again
         return Sent(reply, cap)
 
@@ -172,20 +173,23 @@ class Call:
 
         return await self.step.state.cashier.reserve(key, account, need, self.model.name, on_wait)
 
-    def _settle(self, reply: ChatReply) -> None:
+    def _settle(self, reply: ChatReply) -> Decimal | None:
+        """Close the reservation. Gives what the reply cost, if that is known."""
         spending, self.spending = self.spending, None
-        if spending is None:
-            return
-        if not _tells_usage(reply):
-            spending.uncertain()  # it was billed, and nobody says how much
-            return
+        told = _tells_usage(reply)
         try:
-            spending.settle(reply.input_tokens, reply.output_tokens, self._usd(reply))
+            usd = self._usd(reply) if told else None
+            if spending is not None and told:
+                spending.settle(reply.input_tokens, reply.output_tokens, usd)
         except (
             BaseException
         ):  # figures of no sense: the worst case stands, as an open reservation would hold others up for ever
-            spending.uncertain()
+            if spending is not None:
+                spending.uncertain()
             raise
+        if spending is not None and not told:
+            spending.uncertain()  # it was billed, and nobody says how much
+        return usd
 
     def _close_failed(self, error: BaseException) -> None:
         """Give back what is certain not to be billed, and keep what may be."""
@@ -205,11 +209,14 @@ class Call:
     def _listener(self) -> Callable[[str], None] | None:
         """Where pieces of the reply go, if anybody listens; without a listener the reply comes in one piece."""
         recorder = self.step.recorder
+        draft = self.drafts() if self.drafts is not None else None
         if not recorder.wants_text:
-            return None
+            return draft
 
         def on_text(text: str) -> None:
             recorder.tell(TextDelta(at=recorder.now(), path=self.step.path, turn=self.turn, attempt=self.attempt, text=text))
+            if draft is not None:
+                draft(text)
 
         return on_text
 
@@ -231,10 +238,9 @@ class Call:
             )
         )
 
-    def _finished(self, reply: ChatReply) -> None:
+    def _finished(self, reply: ChatReply, usd: Decimal | None) -> None:
         self.sent, self.queued_at = False, None
         recorder = self.step.recorder
-        usd = self._usd(reply) if _tells_usage(reply) else None
         recorder.emit(
             CallEnded(
                 at=recorder.now(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from swarmlet.models.base import ChatRequest
 
 if TYPE_CHECKING:
+    from swarmlet.agents.lists import Lists
     from swarmlet.agents.output import Output
     from swarmlet.agents.tools import Tool
     from swarmlet.models.base import Message
@@ -30,6 +31,8 @@ class AgentSettings:
     policies: tuple[Fit, ...]
     cache_key: str
     """Tells the provider's cache which requests begin alike: the same in every process, for this agent and no other."""
+    lists: Lists | None = None
+    """The lists in its output, if their items are handed on early."""
 
     def request(self, model: str, messages: tuple[Message, ...]) -> ChatRequest:
         """The request of the first turn."""

@@ -29,12 +29,12 @@ from swarmlet.trace.encode import encoder
 from swarmlet.trace.events import CallFitted, CutMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from swarmlet.agents.output import Output
     from swarmlet.agents.sharing import Replies
     from swarmlet.agents.tools import Tool
-    from swarmlet.models.base import ChatModel
+    from swarmlet.models.base import ChatModel, Draft
     from swarmlet.models.fit import Fit
     from swarmlet.models.hub import Models
     from swarmlet.trace.events import Digest
@@ -63,6 +63,8 @@ class Conversation(Generic[T]):
     """The smallest completion cap that a budget may lower the agent's to."""
     policies: tuple[Fit, ...] = ()
     """What is cut when the conversation does not fit the model's window any more."""
+    drafts: Callable[[], Draft] | None = None
+    """Makes one who begins with the items of the output while a reply is written, if anybody does."""
     ends: frozenset[str] = frozenset()
     """Tools that end the conversation when the model calls them."""
     asked: list[ChatRequest] = field(default_factory=list["ChatRequest"])
@@ -103,6 +105,7 @@ class Conversation(Generic[T]):
                 asked=asked,
                 messages=messages,
                 encode_reply=_encode_reply,
+                drafts=self.drafts,
                 least=self.min_tokens,
             )
             self.asked.append(self.request)

@@ -7,12 +7,12 @@ swarmlet journal export last > run.jsonl
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, cast
 
 from swarmlet.cli import UsageError, add_common, journal_of, message, print_json, print_table
+from swarmlet.cli.filters import span_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction  # pyright: ignore[reportPrivateUsage]
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from swarmlet.trace.read import StepState
 
 _PRUNED: Final = ("finished", "failed", "cancelled", "drained", "suspended", "lost")
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def register(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -87,10 +86,7 @@ def _list(options: Namespace, older_than: timedelta | None, states: list[StepSta
 
 
 def _span(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])", text)
-    if found is None:
-        raise UsageError(f"--older-than is a number with a unit, such as 90m, 12h, 30d or 8w, not {text!r}")
-    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    return timedelta(seconds=span_of("--older-than", text))
 
 
 def _vacuum(options: Namespace) -> int:

@@ -20,11 +20,6 @@ async def call_async(call: Callable[[], object], context: Context) -> object:
     return await in_context(context, cast("Coroutine[object, object, object]", context.run(call)))
 
 
-async def awaited(value: object, context: Context) -> object:
-    """`value`, or what it gives if it is a coroutine: a sync wrapper round an async function returns one."""
-    return await in_context(context, value) if inspect.iscoroutine(value) else value
-
-
 async def call_in_thread(call: Callable[[], object], context: Context, left: Callable[[], None]) -> object:
     """Run a sync function in a worker thread, in `context`.
 
@@ -43,4 +38,4 @@ async def call_in_thread(call: Callable[[], object], context: Context, left: Cal
         if began and not isinstance(error, Exception):  # cancelled, or the program is stopped
             left()
         raise
-    return await awaited(value, context)
+    return await in_context(context, value) if inspect.iscoroutine(value) else value

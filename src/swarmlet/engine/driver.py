@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, cast, final
 import anyio
 from anyio.lowlevel import checkpoint
 
-from swarmlet.engine.frame import Sleep
+from swarmlet.engine.early import begin_early, drop, forget
+from swarmlet.engine.errands import Drop, Early
+from swarmlet.engine.frame import Left, Pull, Sleep
 from swarmlet.engine.reader import Reader
 from swarmlet.engine.run_state import FAIR_SHARE
 from swarmlet.engine.scheduler import Scheduler
@@ -95,7 +97,7 @@ async def drive(
     Raises `Drained` if the swarm is being drained and the node is not done with what runs already, and `Waiting` if it is
     not done without a person's answer.
     """
-    scheduler = Scheduler(node, args, kwargs, path, scope)
+    scheduler = Scheduler(node, args, kwargs, path, scope, at=state.recorder.now(), whole=state.recall is not None)
     driver = _Driver(scheduler, state, scope)
     driver.record()
     if not scheduler.over:
@@ -127,7 +129,7 @@ class _Driver:
         self._scheduler = scheduler
         self._state = state
         self._runner = state.runner
-        self._now = state.monotonic
+        self._now = state.recorder.now
         self._drains = not scope.dynamic
         self._harvests = scope.harvests
         self._recall = state.recall
@@ -136,10 +138,10 @@ class _Driver:
         self._spare = False
         self._busy = 0
         self._readers: dict[int, Reader] = {}
+        self._early: list[tuple[Frame, Early, anyio.CancelScope]] = []
         self._yielded = self._now()
 
     async def run(self) -> None:
-        self._scheduler.moment.at = self._now()
         stopped: BaseException | None = None
         try:
             async with anyio.create_task_group() as group:
@@ -152,6 +154,8 @@ class _Driver:
                     raise
         except BaseExceptionGroup as error:
             stopped = stopper(error)
+        finally:
+            self._scheduler.hear = None  # else it and the scheduler hold one another
         if stopped is not None:
             raise stopped
 
@@ -183,31 +187,31 @@ class _Driver:
         await self._work(group)
 
     async def _work(self, group: TaskGroup) -> None:
-        scheduler = self._scheduler
-        while scheduler.ready and not scheduler.over and not self.stopped:
-            step = scheduler.ready.popleft()
-            outcome = self._runner.now(step) or await self._run(group, step)
-            if outcome is None:
+        scheduler, runner, ready = self._scheduler, self._runner, self._scheduler.ready
+        while (ready or scheduler.refill()) and not scheduler.over and not self.stopped:
+            step = ready.popleft()
+            try:
+                if (outcome := runner.now(step)) is None:
+                    self._need_workers(group)
+                    self._busy += 1
+                    try:
+                        outcome = await runner.run(step)
+                    finally:
+                        self._busy -= 1
+            except Unfinished as why:
+                self.waits = why
                 continue  # it stays unfinished, and so does this node
-            self._tell(step, outcome)
-            now = self._after(group)
-            if now - self._yielded > FAIR_SHARE:
+            if isinstance(outcome, Finished):
+                scheduler.step_finished(step, outcome.value, runner.at)
+            else:
+                scheduler.step_failed(step, outcome.error, runner.at)
+            self._after(group)
+            if runner.at - self._yielded > FAIR_SHARE:
                 await checkpoint()
                 self._yielded = self._now()
 
-    async def _run(self, group: TaskGroup, step: Step) -> Outcome | None:
-        self._need_workers(group)
-        self._busy += 1
-        try:
-            return await self._runner.run(step)
-        except Unfinished as why:
-            self.waits = why
-            return None
-        finally:
-            self._busy -= 1
-
-    def _after(self, group: TaskGroup) -> float:
-        """Do what the scheduler wants, now that it was told something. Tells the time."""
+    def _after(self, group: TaskGroup) -> None:
+        """Do what the scheduler wants, now that it was told something."""
         scheduler = self._scheduler
         if self._recall is not None:
             self._remember(self._recall)
@@ -215,8 +219,6 @@ class _Driver:
             self.record()
         if scheduler.failures or scheduler.done or scheduler.errands:
             self._act(group)
-        now = scheduler.moment.at = self._now()
-        return now
 
     def _act(self, group: TaskGroup) -> None:
         scheduler = self._scheduler
@@ -252,9 +254,9 @@ class _Driver:
 
     def _tell(self, step: Step, outcome: Outcome) -> None:
         if isinstance(outcome, Finished):
-            self._scheduler.step_finished(step, outcome.value)
+            self._scheduler.step_finished(step, outcome.value, self._now())
         else:
-            self._scheduler.step_failed(step, outcome.error)
+            self._scheduler.step_failed(step, outcome.error, self._now())
 
     def _send_errands(self, group: TaskGroup) -> None:
         while self._scheduler.errands:
@@ -262,10 +264,55 @@ class _Driver:
             if isinstance(errand, Sleep):
                 self._busy += 1
                 group.start_soon(self._run_errand, group, frame, partial(self._sleep, frame, errand.seconds))
-            elif reader := self._readers.get(id(frame)):
-                reader.wanted.set()
+            elif isinstance(errand, Pull):
+                if reader := self._readers.get(id(frame)):
+                    reader.wanted.set()
+                else:
+                    self._start_reading(group, frame, errand.source)
+            elif isinstance(errand, Early):
+                self._start_early(group, frame, errand)
+            elif isinstance(errand, Drop):
+                drop(errand, self._state.recorder)
             else:
-                self._start_reading(group, frame, errand.source)
+                self._scheduler.hear = partial(self._hear, group)
+
+    def _hear(self, group: TaskGroup, frame: Frame, news: object) -> None:
+        self._scheduler.errand_done(frame, news, self._now())
+        self._after(group)
+        self._need_workers(group)
+
+    def _start_early(self, group: TaskGroup, frame: Frame, early: Early) -> None:
+        if self.stopped:
+            self._scheduler.ready.append(early.step)  # it is told among those that were not started
+            return
+        scope = anyio.CancelScope()
+        early.stop = partial(scope.cancel, "it is not wanted any more")
+        self._busy += 1
+        self._early.append((frame, early, scope))
+        group.start_soon(self._run_early, group)
+
+    async def _run_early(self, group: TaskGroup) -> None:
+        frame, early, scope = self._early.pop(0)  # trio starts tasks in any order
+        outcome: Outcome | None = None
+        left = Left(early.step.key)
+        try:
+            with scope:
+                outcome = await begin_early(early, self._state)
+        except Unfinished as why:
+            if not scope.cancel_called:
+                self.waits, early.stop = why, partial(self._hear, group, frame, left)
+        finally:
+            self._busy -= 1
+        if scope.cancel_called:
+            forget(early.step)  # what it has given in spite of that
+            self._hear(group, frame, left)
+        elif outcome is not None:
+            if isinstance(outcome, Finished):
+                self._scheduler.step_finished(early.step, outcome.value, self._now())
+            else:
+                self._scheduler.step_failed(early.step, outcome.error, self._now())
+            self._after(group)
+            self._need_workers(group)
 
     def _start_reading(self, group: TaskGroup, frame: Frame, source: AsyncIterator[object]) -> None:
         reader = self._readers[id(frame)] = Reader(source, frame)
@@ -275,18 +322,13 @@ class _Driver:
 
     async def _sleep(self, frame: Frame, seconds: float) -> None:
         await anyio.sleep(seconds)
-        self._scheduler.errand_done(frame, None)
+        self._scheduler.errand_done(frame, None, self._now())
 
     async def _read(self, group: TaskGroup, reader: Reader) -> None:
         path, recorder = reader.frame.path, self._state.recorder
         self._state.claim(reader.source, path)
-
-        def tell(item: object) -> None:
-            self._scheduler.errand_done(reader.frame, item)
-            self._after(group)
-            self._need_workers(group)
-
-        await reader.read(tell, lambda message: recorder.emit(Noted(at=recorder.now(), path=path, message=message)))
+        hear = partial(self._hear, group, reader.frame)
+        await reader.read(hear, lambda message: recorder.emit(Noted(at=recorder.now(), path=path, message=message)))
 
     async def _run_errand(self, group: TaskGroup, frame: Frame, errand: Callable[[], Awaitable[None]]) -> None:
         """Run an errand to its end; it is stopped when nothing new may be started."""
@@ -301,7 +343,7 @@ class _Driver:
         self._need_workers(group)
 
     def _need_workers(self, group: TaskGroup) -> None:
-        if self._scheduler.ready and not self._spare:
+        if not self._spare and self._scheduler.has_more:
             self._spare = True
             group.start_soon(self._spare_work, group)
 

@@ -8,28 +8,25 @@ needs the world outside (a time that passes, the next item of a source) is an er
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 if TYPE_CHECKING:
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.options import Scope
+    from swarmlet.policy.taker import ItemPath
 
 
-@final
-class Moment:
-    """A time that is not known yet: the scheduler says what became ready together, its driver says when."""
+class Errand:
+    """What needs the world outside. Its driver does it, and tells the frame."""
 
-    __slots__ = ("at",)
-
-    def __init__(self) -> None:
-        self.at: float | None = None
+    __slots__ = ()
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(Errand):
     """An errand: let so many seconds pass."""
 
     seconds: float
@@ -37,7 +34,7 @@ class Sleep:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Pull:
+class Pull(Errand):
     """An errand: bring the next item of a source, or `END`. Its driver closes the source at the end."""
 
     source: AsyncIterator[object]
@@ -46,7 +43,31 @@ class Pull:
 END: Final = object()
 """What a `Pull` brings when the source has no more items."""
 
-Errand: TypeAlias = Sleep | Pull
+
+@final
+@dataclass(frozen=True, slots=True)
+class Listen(Errand):
+    """An errand: have the scheduler's `hear` work from now on, as a step is about to be started that tells something."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """News: a step is about to have this item in a list of its result."""
+
+    key: int
+    """Which of the frame's children the step is."""
+    path: ItemPath
+    index: int
+    value: object
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Left:
+    """News: a step that was dropped while it ran has ended."""
+
+    key: int
 
 
 @final
@@ -63,8 +84,12 @@ class Decision:
 class Launcher(Protocol):
     """What frames ask of their scheduler. `frame=None` is the whole."""
 
-    moment: Moment
+    at: float
     """Now: when that became ready which is launched now."""
+    helping: int
+    """So many steps are launched at once; for the rest see `later`."""
+    hear: Callable[[Frame, object], None] | None
+    """Have a frame `told` something by a running step. See `Listen`."""
 
     def launch(
         self,
@@ -77,9 +102,13 @@ class Launcher(Protocol):
         key: int,
         *,
         apart: bool = False,
-        since: Moment | None = None,
+        since: float | None = None,
     ) -> None:
         """Start `node` as child `key` of `frame`. Its inputs have been there `since` then, if not since now."""
+        ...
+
+    def later(self, frame: Frame) -> None:
+        """Ask `frame` for `more` when all that is ready has been started."""
         ...
 
     def send(self, frame: Frame, errand: Errand) -> None:
@@ -88,6 +117,10 @@ class Launcher(Protocol):
 
     def decide(self, decision: Decision) -> None:
         """Put a choice into the record."""
+        ...
+
+    def adopt(self, frame: Frame) -> None:
+        """`frame` was opened by another frame."""
         ...
 
     def close(self, frame: Frame) -> None:
@@ -146,8 +179,12 @@ class Frame(ABC):
         """The child `key`, whose failure this frame handles, has failed."""
         raise AssertionError(f"this is a bug in swarmlet: {type(self).__name__} does not handle failures")
 
+    def more(self) -> None:
+        """Launch the next helping. Called once for each `later`."""
+        raise AssertionError(f"this is a bug in swarmlet: {type(self).__name__} has no more to launch")
+
     def told(self, news: object) -> None:
-        """An errand of this frame's has brought `news`."""
+        """An errand of this frame's has brought `news`, or a step of its."""
         raise AssertionError(f"this is a bug in swarmlet: {type(self).__name__} has sent no errand")
 
     def not_started(self) -> Iterable[tuple[str, AnyNode]]:

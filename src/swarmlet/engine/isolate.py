@@ -17,16 +17,20 @@ T = TypeVar("T")
 
 
 @coroutine
-def in_context(context: Context, steps: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:  # Any: the event loop's own
-    """Await `steps` with `context` as the current context."""
-    result: Any = None  # Any: what the event loop sends, which is its own business
+def in_context(context: Context, steps: Coroutine[Any, Any, T], *wishes: Any) -> Generator[Any, Any, T]:
+    """Await `steps` with `context` as the current context. `wishes`: what it waits for, if it was begun."""
+    result: Any = None  # Any, as above: what the event loop sends and is sent, which is its own business
     thrown: BaseException | None = None
+    begun = bool(wishes)
     while True:
-        try:
-            wish = context.run(steps.send, result) if thrown is None else context.run(steps.throw, thrown)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
+        if begun:
+            wish, begun = wishes[0], False
+        else:
+            try:
+                wish = context.run(steps.send, result) if thrown is None else context.run(steps.throw, thrown)
+            except StopIteration as stop:
+                value: T = stop.value
+                return value
         try:
             result, thrown = (yield wish), None
         except GeneratorExit:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast, final
 
 import anyio
 
-from swarmlet.engine.calling import awaited, call_async, call_in_thread
+from swarmlet.engine.calling import call_in_thread
 from swarmlet.engine.context import Current, enter, entered
 from swarmlet.engine.driver import drive
 from swarmlet.engine.gates import Lease, gate
@@ -19,13 +19,14 @@ from swarmlet.engine.isolate import in_context
 from swarmlet.engine.step import (
     Drained,
     Outcome,
+    Rest,
     Step,
     all_failed,
     as_failure,
     flat,
     unfinished_in,
 )
-from swarmlet.engine.step_log import StepLog
+from swarmlet.engine.step_log import LOOP_HELD, StepLog
 from swarmlet.engine.stray import stray_cancellation
 from swarmlet.errors import BudgetExceeded, DeadlineExceeded, StepFailed
 from swarmlet.graph.effects import effects_in
@@ -36,8 +37,7 @@ from swarmlet.policy.retry import retried
 from swarmlet.trace.events import Decided, StepNotStarted, StepRetried
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Iterable
-    from contextvars import Context
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from types import TracebackType
 
     from swarmlet.engine.run_state import RunState
@@ -62,40 +62,67 @@ class LocalRunner:
 
     def __init__(self) -> None:
         self.state: RunState
+        self.at: float = 0.0
         self._log: StepLog
+        self._now: Callable[[], float]
 
     def attach(self, state: RunState) -> None:
         """Work for this run."""
-        self.state, self._log = state, StepLog(state)
+        self.state, self._log, self._now = state, StepLog(state), state.recorder.now
 
     def now(self, step: Step) -> Outcome | None:
-        """The outcome of a sync function on the event loop, under nothing that bounds or repeats it: had without waiting."""
-        leaf, scope = step.node.shape, step.scope
-        if not isinstance(leaf, Leaf) or leaf.is_async or leaf.thread or scope.gates or not step.node.options.empty:
+        """The outcome of a function on the event loop that returns without waiting, under nothing that bounds or repeats it.
+
+        An async function that does wait has begun then; its step has the `rest` for `run`.
+        """
+        leaf, scope, log = step.node.shape, step.scope, self._log
+        if not isinstance(leaf, Leaf) or leaf.thread or scope.gates or not step.node.options.empty:
             return None
-        if scope.retry is not None and scope.retry.on != ():
+        if scope.retry is not None and not leaf.retries_itself and (leaf.is_async or scope.retry.on != ()):
             return None
-        self._log.begin(step)
+        before = log.begin(step)
         current = Current(self.state, step.path, scope)
         context = copy_context()
-        before = self.state.monotonic()
         try:
             value = context.run(entered, current, leaf.call, step.args, step.kwargs)
+            if iscoroutine(value):  # also of a sync wrapper round an async function
+                step.rest = Rest(value, context.run(value.send, None), context, current)
+                return None
+        except StopIteration as stop:
+            value = stop.value
         except BaseException as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
-            return self._log.stop(step, _meant(error))
-        finally:
             current.over = True
-            self._log.held(step, self.state.monotonic() - before)
-        if iscoroutine(value):  # of a sync wrapper round an async function: `run` goes on from here
-            current.over = False
-            step.rest = partial(self._rest, value, current, context)
-            return None
-        return self._log.finish(step, value)
+            self.at = self._now()
+            log.held(step, self.at - before)
+            return log.stop(step, _meant(error))
+        current.over = True
+        self.at = at = self._now()
+        if at - before > LOOP_HELD:
+            log.held(step, at - before)
+        return log.finish(step, value, at)
 
-    async def run(self, step: Step) -> Outcome:
+    def run(self, step: Step) -> Awaitable[Outcome]:
         """Execute `step`, with its start and its end in the record whatever happens."""
-        if not step.scope.gates or not isinstance(step.node.shape, Leaf):
-            return await self._recorded(step, None)
+        if step.rest is not None:
+            return self._finish(step, step.rest)
+        if step.scope.gates and isinstance(step.node.shape, Leaf):
+            return self._in_turn(step)
+        return self._recorded(step, None)
+
+    async def _finish(self, step: Step, rest: Rest) -> Outcome:
+        """Let a function go on that `now` has begun."""
+        try:
+            value = await in_context(rest.context, rest.begun, rest.wish)
+        except BaseException as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
+            rest.current.over = True
+            self.at = self._now()
+            return self._log.stop(step, _meant(error))
+        rest.current.over = True
+        self.at = self._now()
+        return self._log.finish(step, value, self.at)
+
+    async def _in_turn(self, step: Step) -> Outcome:
+        """Execute a step behind the bounds on concurrency around it."""
         lease = Lease(step.scope.gates)
         await lease.take()
         try:
@@ -109,24 +136,31 @@ class LocalRunner:
 
     async def _recorded(self, step: Step, lease: Lease | None) -> Outcome:
         log = self._log
-        if step.rest is None:
-            log.begin(step)
+        log.begin(step)
         try:
-            value = await (self._value(step, lease) if step.rest is None else step.rest())
+            value = await self._value(step, lease)
         except BaseException as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
+            self.at = self._now()
             return log.stop(step, error)
-        return log.finish(step, value)
+        self.at = self._now()
+        return log.finish(step, value, self.at)
 
     def _value(self, step: Step, lease: Lease | None) -> Awaitable[object]:
         """What the step gives: a function without options of its own is just called."""
         shape, scope = step.node.shape, step.scope
-        if isinstance(shape, Leaf) and step.node.options.empty and (scope.retry is None or shape.retries_itself):
-            return self._call(shape, step, Current(self.state, step.path, scope, lease))
+        if isinstance(shape, Leaf) and (scope.retry is None or shape.retries_itself):
+            options = step.node.options
+            if options.empty:
+                return self._call(shape, step, Current(self.state, step.path, scope, lease))
+            if options.only_timeout is not None:
+                return self._call_within(options.only_timeout, shape, step, Current(self.state, step.path, scope, lease))
         return self._or_fallback(step, lease)
 
-    async def _rest(self, begun: Coroutine[object, object, object], current: Current, context: Context) -> object:
-        with _left_by(current):
-            return await in_context(context, begun)
+    async def _call_within(self, seconds: float, leaf: Leaf, step: Step, current: Current) -> object:
+        """As `_within_time`, of a function with a timeout and no other option."""
+        with anyio.move_on_after(seconds):
+            return await self._call(leaf, step, current)
+        raise DeadlineExceeded(step.path, seconds, "timeout")
 
     async def _or_fallback(self, step: Step, lease: Lease | None) -> object:
         """The node's result, or else that of its fallback, which runs under the options around the node, not under its own."""
@@ -259,19 +293,17 @@ class LocalRunner:
     async def _call(self, leaf: Leaf, step: Step, current: Current) -> object:
         """Call the function in a context of its own, in which `current()` gives this step."""
         context = copy_context()
-        context.run(enter, current)
         with _left_by(current):
-            call = partial(leaf.call, *step.args, **step.kwargs)
-            if leaf.is_async:
-                return await call_async(call, context)
             if leaf.thread:
+                context.run(enter, current)
+                call = partial(leaf.call, *step.args, **step.kwargs)
                 return await call_in_thread(call, context, partial(self._note, step.path, LEFT_IN_THREAD))
-            before = self.state.monotonic()
+            before = self._now()
             try:
-                value = context.run(call)
+                value = context.run(entered, current, leaf.call, step.args, step.kwargs)
             finally:
-                self._log.held(step, self.state.monotonic() - before)
-            return await awaited(value, context)
+                self._log.held(step, self._now() - before)
+            return await in_context(context, value) if iscoroutine(value) else value
 
     def _note(self, path: str, message: str) -> None:
         self._log.note(path, message)

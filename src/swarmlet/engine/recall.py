@@ -94,6 +94,8 @@ class Recall:
     def _reuse(self, path: str, known: PastStep, source: RunId) -> None:
         recorder, node = self._recorder, known.started.node
         inputs = known.started.inputs if known.edited is None else {}
+        for digest in inputs.values():
+            recorder.keep_again(digest)
         recorder.emit(StepStarted(at=recorder.now(), path=path, node=node, inputs=inputs, reused=source))
         state: State = "finished"
         output: Digest | None = None
@@ -102,6 +104,7 @@ class Recall:
             output = recorder.keep_json(known.edited)
         elif known.ended is not None:
             state, output, error = known.ended.state, known.ended.output, known.ended.error
+            recorder.keep_again(output)
         note = known.ended.type if known.ended is not None and known.edited is None else ""
         recorder.emit(StepEnded(at=recorder.now(), path=path, state=state, output=output, type=note, error=error))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,7 +53,6 @@ class RunState:
     execute: Execute
     """Runs a node at a path: what `current().run` calls."""
     resources: Mapping[type, object]
-    monotonic: Callable[[], float] = time.perf_counter
     cashier: Cashier = field(default_factory=Cashier)
     """Where model calls reserve what they may spend: the same one for all runs of a swarm."""
     recall: Recall | None = None
@@ -67,7 +65,7 @@ class RunState:
     """Who has other processes execute steps whose nodes name a queue; without one they are executed here."""
     over: bool = False
     """Whether the run has ended."""
-    yielded: float = field(default_factory=time.perf_counter)
+    yielded: float = 0.0
     """When steps that run nodes themselves last let other tasks have a turn."""
     draining: bool = False
     """Whether no step may be started any more but what running ones start themselves."""
@@ -90,9 +88,9 @@ class RunState:
 
     async def be_fair(self) -> None:
         """Let other tasks of the event loop have a turn, if it was held for a while: timeouts and cancels need one, too."""
-        if self.monotonic() - self.yielded > FAIR_SHARE:
+        if self.recorder.now() - self.yielded > FAIR_SHARE:
             await checkpoint()
-            self.yielded = self.monotonic()
+            self.yielded = self.recorder.now()
 
     def claim(self, source: object, path: str) -> None:
         """Have a source read at `path`. Raises `SwarmletError` if it is read elsewhere, as the second reader finds it empty."""

@@ -9,19 +9,34 @@ from swarmlet.errors import BudgetExceeded, RunError, StepFailed, StepsFailed
 from swarmlet.trace.encode import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence
+    from contextvars import Context
 
-    from swarmlet.engine.frame import Frame, Moment
+    from swarmlet.engine.context import Current
+    from swarmlet.engine.frame import Frame
     from swarmlet.graph.shape import AnyNode
     from swarmlet.graph.signature import Signature
     from swarmlet.policy.options import Scope
 
 
 @final
+class Rest:
+    """What is left to do of a function that has begun and waits: its coroutine, and what that wishes of the event loop."""
+
+    __slots__ = ("begun", "context", "current", "wish")
+
+    def __init__(self, begun: Coroutine[object, object, object], wish: object, context: Context, current: Current) -> None:
+        self.begun: Coroutine[object, object, object] = begun
+        self.wish: object = wish
+        self.context: Context = context
+        self.current: Current = current
+
+
+@final
 class Step:
     """One execution of a node: its path names it within the run, whatever the timing.
 
-    `ready` is the monotonic time at which its inputs were there. `frame` and `key` are the scheduler's own.
+    `ready` is when its inputs were there. `frame` and `key` are the scheduler's own.
     `looked_up`: the record of earlier processes has no outcome of it. `rest`: it was begun, and this is what is left to do.
     """
 
@@ -36,7 +51,7 @@ class Step:
         scope: Scope,
         frame: Frame | None = None,
         key: int = 0,
-        ready: Moment | None = None,
+        ready: float | None = None,
     ) -> None:
         self.path: str = path
         self.node: AnyNode = node
@@ -45,9 +60,9 @@ class Step:
         self.scope: Scope = scope
         self.frame: Frame | None = frame
         self.key: int = key
-        self.ready: Moment | None = ready
+        self.ready: float | None = ready
         self.looked_up: bool = False
-        self.rest: Callable[[], Awaitable[object]] | None = None
+        self.rest: Rest | None = None
 
     def named_arguments(self) -> dict[str, object]:
         """The arguments by parameter."""
@@ -115,11 +130,14 @@ class StepRunner(Protocol):
     A failure is an outcome. Cancellation is not: it is raised, at once, and whatever the step has started has ended then.
     """
 
+    at: float
+    """When the last outcome that it gave was there."""
+
     def now(self, step: Step) -> Outcome | None:
         """The outcome of `step` if it can be had without waiting; `None`, and then `run` executes it."""
         ...
 
-    async def run(self, step: Step) -> Outcome:
+    def run(self, step: Step) -> Awaitable[Outcome]:
         """Execute `step`, or give the outcome that is recorded for it."""
         ...
 

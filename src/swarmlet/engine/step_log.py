@@ -2,52 +2,105 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from types import UnionType
+from typing import TYPE_CHECKING, Union, cast, final, get_args, get_origin
 
 from swarmlet.engine.keep import keep_result, keep_values
 from swarmlet.engine.step import Drained, Faulted, Finished, Unfinished, as_failure
+from swarmlet.graph.loop import Again, Done
+from swarmlet.graph.signature import SCALARS
 from swarmlet.trace.events import Noted, StepEnded, StepStarted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from swarmlet.engine.run_state import RunState
     from swarmlet.engine.step import Step
+    from swarmlet.graph.shape import AnyNode
+    from swarmlet.trace.encode import Encoder
     from swarmlet.trace.events import State
+    from swarmlet.trace.record import Draft
 
 LOOP_HELD = 0.05
 """Seconds for which a sync node may hold the event loop before it is reported."""
 
 
 @final
+class _Form:
+    """How the steps of one node are recorded in one run: what is the same for all of them."""
+
+    __slots__ = ("encode", "names", "node", "returns", "rounds", "scalars")
+
+    def __init__(self, node: AnyNode, *, told: bool) -> None:
+        signature = node.signature
+        self.node: AnyNode = node
+        """Held, as the form is found by its id."""
+        self.names: Sequence[str] = signature.positional
+        self.encode: Encoder = node.encode_output
+        scalars = signature.scalars
+        if scalars is not None and told and float in scalars:
+            scalars = None  # JSON has no infinity
+        self.scalars: list[object] | None = None if scalars is None else list(scalars)
+        """What the types of the arguments must be for a draft: then their values never change."""
+        returns = signature.returns
+        kept = isinstance(returns, type) and returns in SCALARS and not (told and returns is float)
+        self.returns: type | None = returns if kept and isinstance(returns, type) else None
+        """What the type of the result must be for a draft."""
+        self.rounds: bool = not told and not kept and _is_scalar(returns)
+        """Whether drafts may hold any scalar that it returns, also one that says how a round of a loop has ended."""
+
+    def draft(self, at: float, path: str, value: object) -> Draft | None:
+        """The draft of the step's end, if its result may stand in one."""
+        if type(value) is self.returns:
+            return at, path, value
+        if self.rounds and (type(value) in SCALARS or _is_round_of_scalar(value)):
+            return at, path, value, self.encode
+        return None
+
+
+@final
 class StepLog:
     """Writes the steps of one run into its record."""
 
-    __slots__ = ("_recorder", "_reported", "_state")
+    __slots__ = ("_drafts", "_forms", "_recorder", "_reported", "_state")
 
     def __init__(self, state: RunState) -> None:
         self._state = state
         self._recorder = state.recorder
         self._reported: set[str] = set()
+        self._drafts = state.recorder.takes_drafts
+        self._forms: dict[int, _Form] = {}
 
-    def begin(self, step: Step) -> None:
-        """The step starts."""
-        recorder, node, ready = self._recorder, step.node, step.ready
-        waited = 0.0
-        if ready is not None and ready.at is not None:
-            waited = max(0.0, self._state.monotonic() - ready.at)
+    def begin(self, step: Step) -> float:
+        """The step starts. Tells when."""
+        recorder, node = self._recorder, step.node
+        at = recorder.now()
+        waited = 0.0 if step.ready is None or step.ready > at else at - step.ready
+        if self._drafts and not step.kwargs:
+            form = self._forms.get(id(node)) or self._form(node)
+            args = step.args
+            if form.scalars is not None and [type(value) for value in args] == form.scalars:
+                recorder.draft((at, step.path, node.origin, waited, form.names, args))
+                return at
         inputs, problems = keep_values(recorder, step.named_arguments(), node.encode_inputs)
-        recorder.emit(StepStarted(at=recorder.now(), path=step.path, node=node.origin, inputs=inputs, waited=waited))
+        recorder.emit(StepStarted(at=at, path=step.path, node=node.origin, inputs=inputs, waited=waited))
         if problems:
             self.note(step.path, *problems)
+        return at
 
-    def finish(self, step: Step, value: object) -> Finished:
+    def finish(self, step: Step, value: object, at: float) -> Finished:
         """The step has returned `value`."""
-        recorder = self._recorder
-        output, note, problems = keep_result(recorder, value, step.node)
-        if problems:
-            self.note(step.path, *problems)
-        recorder.emit(StepEnded(at=recorder.now(), path=step.path, state="finished", output=output, type=note))
-        if step.scope.harvest is not None:
-            step.scope.harvest.take(step.path, value)
+        recorder, harvest, node = self._recorder, step.scope.harvest, step.node
+        draft = (self._forms.get(id(node)) or self._form(node)).draft(at, step.path, value) if self._drafts else None
+        if draft is not None:
+            recorder.draft(draft)
+        else:
+            output, note, problems = keep_result(recorder, value, node)
+            if problems:
+                self.note(step.path, *problems)
+            recorder.emit(StepEnded(at=at, path=step.path, state="finished", output=output, type=note))
+        if harvest is not None:
+            harvest.take(step.path, value)
         return Finished(value)
 
     def stop(self, step: Step, error: BaseException) -> Faulted:
@@ -79,3 +132,21 @@ class StepLog:
         recorder = self._recorder
         for message in messages:
             recorder.emit(Noted(at=recorder.now(), path=path, message=message))
+
+    def _form(self, node: AnyNode) -> _Form:
+        told = self._recorder.resumable or bool(self._recorder.sinks)
+        form = self._forms[id(node)] = _Form(node, told=told)
+        return form
+
+
+def _is_scalar(type_: object) -> bool:
+    """Whether values of this type are scalars, or say how a round of a loop ended with one."""
+    if isinstance(type_, type) and type_ in SCALARS:
+        return True
+    return get_origin(type_) in (Again, Done, Union, UnionType) and all(_is_scalar(part) for part in get_args(type_))
+
+
+def _is_round_of_scalar(value: object) -> bool:
+    if type(value) is Again:
+        return type(cast("Again[object]", value).state) in SCALARS
+    return type(value) is Done and type(cast("Done[object]", value).value) in SCALARS

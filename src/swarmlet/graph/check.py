@@ -22,7 +22,7 @@ def mismatches(value: object, wanted: object) -> Iterator[tuple[str, object, obj
     """What in `value` does not fit `wanted`: (what it is, its type, the type that is asked for)."""
     if is_ref(value):
         known = about(value)
-        if not fits(known.type, wanted):
+        if known.type is not wanted and not fits(known.type, wanted):
             yield known.label, known.type, wanted
     elif not holds_refs(value):
         if (given := _constant_type(value)) is not Any and not fits(given, wanted):

@@ -23,6 +23,7 @@ from typing import (
 from pydantic import ConfigDict, Field
 
 from swarmlet.graph.arms import count_problems, refuse
+from swarmlet.graph.effects import acts
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import Node
 from swarmlet.graph.shape import Composite, Part
@@ -73,6 +74,11 @@ class EachShape(Composite):
     def ends_early(self) -> bool:
         """Whether it is done when some items are."""
         return self.enough is not None
+
+    @property
+    def grows(self) -> bool:
+        """Whether nothing is lost but what it costs if `body` is run for an item that turns out not to be in the list."""
+        return self.enough is None and not acts(self.body)
 
     def parts(self) -> Iterator[Part]:
         """The mapped node, once for each item."""

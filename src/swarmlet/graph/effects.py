@@ -32,6 +32,23 @@ class Effect:
 
 def effects_in(node: AnyNode) -> Iterator[Effect]:
     """The tools with effects that a node may use, in it, in its tools and in its fallback; each where it is met first."""
+    for path, leaf in _leaves(node):
+        yield from (Effect(path, name) for name in leaf.effects)
+
+
+def acts(node: AnyNode) -> bool:
+    """Whether a node may use a tool with effects, or ask a person: what it should not do in vain."""
+    return any(leaf.effects or leaf.asks for _, leaf in _leaves(node))
+
+
+def replayed(combinator: str, node: AnyNode) -> Iterator[str]:
+    """What is wrong with running `node` several times for one result."""
+    for effect in effects_in(node):
+        yield f"{effect} is a tool with effects, and a {combinator} would let it act more than once"
+
+
+def _leaves(node: AnyNode) -> Iterator[tuple[str, Leaf]]:
+    """The leaves in a node, in its tools and in its fallback; each where it is met first."""
     seen: set[int] = set()
     stack = [(node.name, node)]
     while stack:
@@ -40,14 +57,8 @@ def effects_in(node: AnyNode) -> Iterator[Effect]:
             continue
         seen.add(id(one))
         if isinstance(one.shape, Leaf):
-            yield from (Effect(path, name) for name in one.shape.effects)
+            yield path, one.shape
         stack += reversed([(path + suffix, inner) for suffix, inner in _inside(one)])
-
-
-def replayed(combinator: str, node: AnyNode) -> Iterator[str]:
-    """What is wrong with running `node` several times for one result."""
-    for effect in effects_in(node):
-        yield f"{effect} is a tool with effects, and a {combinator} would let it act more than once"
 
 
 def _inside(node: AnyNode) -> Iterator[tuple[str, AnyNode]]:

@@ -12,8 +12,8 @@ from functools import cached_property
 from inspect import Parameter
 from typing import TYPE_CHECKING, ClassVar, final
 
-from swarmlet.graph.expr import Expr, Slot, evaluate, slots
-from swarmlet.graph.shape import Composite, Part
+from swarmlet.graph.expr import Expr, Field, Item, Slot, evaluate, slots
+from swarmlet.graph.shape import Composite, Leaf, Part
 from swarmlet.policy.options import Options
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from swarmlet.graph.draw import Canvas, Ends
     from swarmlet.graph.outline import Outline
     from swarmlet.graph.shape import AnyNode
+    from swarmlet.policy.taker import ItemPath
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,29 @@ class Plan:
                 if slot >= len(self.inputs):
                     table[slot - len(self.inputs)].append(index)
         return tuple(tuple(sorted(row)) for row in table)
+
+    @cached_property
+    def offers(self) -> Mapping[int, Mapping[int, ItemPath]]:
+        """For each step that tells items before it has ended, the maps that may begin with them, and which list is theirs."""
+        table: dict[int, dict[int, ItemPath]] = {}
+        first = len(self.inputs)
+        telling = {index for index, step in enumerate(self.steps) if _offers(step.node)}
+        for index, step in enumerate(self.steps) if telling else ():
+            if step.args and (found := _list_at(step.args[0])) is not None and found[0] - first in telling:
+                others = {slot for expr in (*step.args[1:], *step.kwargs.values()) for slot in slots(expr)}
+                if step.node.shape.grows and step.node.options.empty and not self._reads(others, found[0]):
+                    table.setdefault(found[0] - first, {})[index] = found[1]
+        return table
+
+    def _reads(self, slots: set[int], wanted: int) -> bool:
+        """Whether something that goes into these slots comes from that one."""
+        first, seen, stack = len(self.inputs), set(slots), list(slots)
+        while stack:
+            slot = stack.pop()
+            new = self.steps[slot - first].needs - seen if slot >= first else frozenset[int]()
+            seen |= new
+            stack += new
+        return wanted in seen
 
     @cached_property
     def outline(self) -> Outline:
@@ -146,6 +170,26 @@ def plan_of(node: AnyNode) -> Plan:
     kwargs = {one.name: Slot(index) for index, one in enumerate(parameters) if one.kind in _BY_NAME}
     step = PlannedStep(node.name, node, args, kwargs, line="")
     return Plan(node.name, tuple(one.name for one in parameters), (step,), Slot(len(parameters)), of=node)
+
+
+def _offers(node: AnyNode) -> bool:
+    """Whether what a node says beforehand is about the result of its step: that of a fallback, say, would be another."""
+    shape, options = node.shape, node.options
+    return isinstance(shape, Leaf) and shape.offers and options.fallback is None and options.queue is None
+
+
+def _list_at(expr: Expr) -> tuple[int, ItemPath] | None:
+    """The slot that an argument reads, and the fields or keys that lead from there to it; `None` if it is more than that."""
+    names: list[str] = []
+    while not isinstance(expr, Slot):
+        if isinstance(expr, Field):
+            names.append(expr.name)
+        elif isinstance(expr, Item) and isinstance(expr.key, str):
+            names.append(expr.key)
+        else:
+            return None
+        expr = expr.of
+    return expr.index, tuple(reversed(names))
 
 
 _BY_NAME = (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD)

@@ -27,6 +27,11 @@ class Shape(Protocol):
         """Whether it may be done while nodes inside still run. They are cancelled then, so it needs its own cancel scope."""
         ...
 
+    @property
+    def grows(self) -> bool:
+        """Whether it may begin with the first items of a list before the list is whole, and before it is sure what is in it."""
+        ...
+
     def parts(self) -> Iterable[Part]:
         """The nodes inside, and how often each may run."""
         ...
@@ -117,6 +122,11 @@ class Composite:
         """Whether it may be done while nodes inside still run."""
         return False
 
+    @property
+    def grows(self) -> bool:
+        """Whether it may begin before its list is whole."""
+        return False
+
     def parts(self) -> Iterable[Part]:
         """The nodes inside, and how often each may run."""
         raise NotImplementedError
@@ -163,12 +173,19 @@ class Leaf:
     """Names of its tools that act on the world, so that it must not be run again once one of them was used."""
     asks: bool = False
     """Whether it puts a question to a person."""
+    offers: bool = False
+    """Whether it tells items of a list in its result before it has ended, if anybody can begin with them."""
     facts: Facts | None = field(default=None, repr=False, compare=False)
     """What a model sees of it, where graphs are compared; see `Facts`."""
 
     @property
     def ends_early(self) -> bool:
         """It is one step."""
+        return False
+
+    @property
+    def grows(self) -> bool:
+        """It takes its arguments as they are."""
         return False
 
     @property

@@ -15,6 +15,8 @@ from swarmlet.graph.source import local_names, user_line
 from swarmlet.graph.types import fits, show
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+SCALARS = (str, int, float, bool, type(None))
+"""Types whose values never change, and are in JSON what they are in Python."""
 _MISSING = inspect.Parameter.empty
 
 
@@ -37,6 +39,13 @@ class Signature:
     def positional(self) -> tuple[str, ...]:
         """The names of those that can be given by position; `*args`, if there is one, comes next."""
         return tuple(parameter.name for parameter in self.parameters if parameter.kind in POSITIONAL)
+
+    @cached_property
+    def scalars(self) -> tuple[object, ...] | None:
+        """The types of the parameters, if all of them are declared as scalars, and can be given by position."""
+        types = tuple(parameter.annotation for parameter in self.parameters)
+        named = len(self.positional) == len(types)
+        return types if named and all(type_ in SCALARS for type_ in types) else None
 
     @property
     def parameters_by_name(self) -> Mapping[str, inspect.Parameter]:

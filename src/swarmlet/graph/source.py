@@ -6,6 +6,7 @@ import inspect
 import linecache
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 
@@ -51,6 +52,7 @@ def local_names() -> dict[str, object]:
     return names
 
 
+@lru_cache(maxsize=4096)
 def _line(filename: str, number: int, function: str) -> str:
     text = linecache.getline(filename, number).strip()
     where = f"{Path(filename).name}:{number} in {function}"

@@ -21,7 +21,7 @@ from swarmlet.graph.expr import Const, Expr, Slot, slots, substitute
 from swarmlet.graph.plan import GraphShape, Plan, PlannedStep
 from swarmlet.graph.ref import About, Ref, about, hidden_refs, holds_refs, refs_in, to_expr
 from swarmlet.graph.shape import called
-from swarmlet.graph.signature import POSITIONAL
+from swarmlet.graph.signature import POSITIONAL, SCALARS
 from swarmlet.graph.source import definition_line, user_line
 from swarmlet.graph.types import element_type, members, show
 
@@ -162,6 +162,8 @@ class Builder:
 
     def _own(self, line: str, values: tuple[object, ...]) -> None:
         for value in values:
+            if type(value) in SCALARS:
+                continue
             for ref in refs_in(value):
                 known = about(ref)
                 if known.owner is not self:
@@ -182,6 +184,8 @@ class Builder:
             elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 values = tuple(value.values())
             for one in values:
+                if type(one) is parameter.annotation and type(one) in SCALARS:
+                    continue
                 for found in mismatches(one, parameter.annotation):
                     self.problems.append((EdgeError, edge_problem(line, f"{called(node)}({name}=)", found)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias, final
 
 from pydantic import Field, JsonValue
 
@@ -133,6 +133,18 @@ class ChatReply:
 
 OnText: TypeAlias = Callable[[str], None]
 """Told each piece of a reply's text as it comes."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An `OnText` that takes pieces for a draft: a reply that breaks off may be asked for again, and told from its start."""
+
+    tell: OnText
+
+    def __call__(self, text: str) -> None:
+        """Told a piece."""
+        self.tell(text)
 
 
 class ChatModel(Protocol):

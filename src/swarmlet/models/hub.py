@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
@@ -81,20 +80,22 @@ class Models:
         tokens: int = 0,
         run: str = "",
         priority: int = 0,
-        patience: float = math.inf,
+        patience: Callable[[], float] | None = None,
     ) -> ChatReply:
         """One attempt, when it is its turn. `started` is told how many seconds it waited for that; when it returns, it is sent.
 
         `tokens` is the most that it may use, prompt and reply; runs take turns, and a higher `priority` goes first. Where the
-        server has asked for a pause of more than `patience` seconds, `RateLimited` is raised at once.
+        server has asked for a pause of more than `patience()` seconds, `RateLimited` is raised at once.
         """
         await self._prepare(model)
         if self.breakers is not None:
             self.breakers.check(_endpoint(model))
-        if (pause := self._limiter(model).paused()) > max(0.0, patience):
+        limiter = self._limiter(model)
+        pause = limiter.paused()
+        if pause > 0 and patience is not None and pause > max(0.0, patience()):
             raise RateLimited(f"not sent: the server has asked for a pause, of which {pause:.0f} s are left", retry_after=pause)
         queued = time.perf_counter()
-        async with self._limiter(model).slot(tokens=tokens, run=run, priority=priority) as slot:
+        async with limiter.slot(tokens=tokens, run=run, priority=priority) as slot:
             slot.sent = False
             async with self._places:  # asked for last: who waits for one model's limit keeps no other model waiting
                 with self.breakers.guard(_endpoint(model)) if self.breakers is not None else nullcontext():

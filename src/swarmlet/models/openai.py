@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from httpx2 import AsyncClient
     from openai import AsyncOpenAI
 
+    from swarmlet.models.openai_post import Poster
+
 Transport: TypeAlias = Literal["sdk", "sockets", "aiohttp"]
-"""What carries requests: h11 over anyio's sockets, or aiohttp (the extra `fast`; asyncio only)."""
+"""What carries requests: the SDK's connections, h11 over anyio's sockets, or aiohttp (the extra `fast`; asyncio only)."""
 _OPENAI = "https://api.openai.com/v1"
 
 
@@ -47,27 +49,32 @@ class OpenAIConnection:
         self._transport: Transport = transport
         self._client = client.with_options(max_retries=0) if client is not None else None
         self._owned = client is None
+        self._poster: Poster | None = None
         self._making = Lock()
         self._limit_keys: dict[str, str] = {}
 
     @property
-    def client(self) -> AsyncOpenAI:
-        """The SDK's client. Raises a `ModelError` in one sentence for a key or an endpoint that cannot be used."""
+    def poster(self) -> Poster:
+        """Posts by the SDK's client. Raises a `ModelError` in one sentence for a key or an endpoint that cannot be used."""
         with self._making:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
+            if self._poster is None:
+                self._poster = self._connect()
+            return self._poster
 
     def prepare(self) -> None:
         """Import the SDK and make its client. What cannot be made is left to the call, whose failure is recorded."""
         import_module("swarmlet.models.openai_calls")
         with suppress(Exception):
-            _ = self.client
+            _ = self.poster
 
-    def _connect(self) -> AsyncOpenAI:
+    def _connect(self) -> Poster:
         import httpx2
         import openai
 
+        from swarmlet.models.openai_post import Poster
+
+        if self._client is not None:
+            return Poster(self._client)
         if not self._key:
             raise NoApiKey(
                 "no API key: set OPENAI_API_KEY, or set OPENAI_BASE_URL to a compatible server that needs none, "
@@ -83,7 +90,9 @@ class OpenAIConnection:
             raise ModelError("the base URL is not one: check that OPENAI_BASE_URL or base_url= begins with http:// or https://")
         blank = os.environ.get("OPENAI_BASE_URL") == ""  # the SDK would take it for a URL
         where = base if self._elsewhere or blank else None
-        return openai.AsyncOpenAI(api_key=self._key, base_url=where, max_retries=0, http_client=_http_client(self._transport))
+        http = _http_client(self._transport)
+        self._client = openai.AsyncOpenAI(api_key=self._key, base_url=where, max_retries=0, http_client=http)
+        return Poster(self._client, http)
 
     @property
     def _elsewhere(self) -> str | None:
@@ -117,7 +126,7 @@ class OpenAIConnection:
     async def aclose(self) -> None:
         """Close the client, if it was made here."""
         if self._owned and self._client is not None:
-            client, self._client = self._client, None
+            client, self._client, self._poster = self._client, None, None
             self._limit_keys.clear()
             await client.close()
 
@@ -131,9 +140,9 @@ class OpenAIModel:
     `AsyncOpenAI` or `AsyncAzureOpenAI` of the caller's, who closes it; a client made here is closed by the last swarm that
     uses the model. `profile` gives prices and window where the name does not tell. `limits` are the model's own, in place of
     the swarm's; models that the same server calls the same, with the same key, share what is allowed.
-    `transport` is how requests reach the server: `"sdk"` as the SDK does it by itself; `"sockets"`, HTTP/1.1 straight on
-    sockets, or `"aiohttp"`, the SDK's aiohttp client (the extra `fast`), for about half the CPU where hundreds of calls wait at
-    once. On trio, where aiohttp does not run, that one uses sockets.
+    `transport` is how requests reach the server: `"sdk"` on the SDK's own connections; `"sockets"`, HTTP/1.1 straight on
+    sockets, or `"aiohttp"`, the SDK's aiohttp client (the extra `fast`), for about a quarter less CPU. On trio, where aiohttp
+    does not run, that one uses sockets.
     """
 
     def __init__(
@@ -195,9 +204,9 @@ class OpenAIModel:
         from swarmlet.models.openai_calls import attempt
         from swarmlet.models.openai_wire import request_body
 
-        client = self._connection.client
+        poster = self._connection.poster
         body = request_body(request, self._profile, model=self._model, streamed=on_text is not None)
-        return await attempt(client, body, on_text, self._connection.clean)
+        return await attempt(poster, body, on_text, self._connection.clean)
 
     async def aclose(self) -> None:
         """Close the client, if it is this model's own and nobody else who called `ready` uses it still."""
@@ -206,9 +215,11 @@ class OpenAIModel:
             await self._connection.aclose()
 
 
-def _http_client(transport: Transport) -> AsyncClient | None:
+def _http_client(transport: Transport) -> AsyncClient:
     if transport == "sdk":
-        return None
+        from swarmlet.models.openai_pools import PoolsClient
+
+        return PoolsClient()
     if transport == "aiohttp":
         from swarmlet.models.openai_aiohttp import AioHttpClient
 

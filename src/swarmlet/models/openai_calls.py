@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import cast
 
 import anyio
 import httpx2
@@ -13,25 +12,24 @@ import openai
 from pydantic import ValidationError
 
 from swarmlet.errors import ModelError, ModelUnavailable, ReplyMalformed
-from swarmlet.models.base import ChatReply, OnText, ToolCall
+from swarmlet.models.base import ChatReply, Draft, OnText, ToolCall
 from swarmlet.models.openai_errors import limits_told, translate
 from swarmlet.models.openai_events import Events, NoEvents
+from swarmlet.models.openai_post import Poster, plain
 from swarmlet.models.openai_wire import Body, Chunk, Completion, ServerError, StreamedReply
 from swarmlet.policy.ratelimit_headers import Reading
 
-_PATH = "/chat/completions"
-_Stream = openai.AsyncStream[object]
 _AFTER_DONE = 1
 """Seconds that a server may take to end a stream whose last event it has sent."""
 
 
-async def attempt(client: openai.AsyncOpenAI, body: Body, on_text: OnText | None, clean: Callable[[str], str]) -> ChatReply:
+async def attempt(poster: Poster, body: Body, on_text: OnText | None, clean: Callable[[str], str]) -> ChatReply:
     """One HTTP request. With `on_text` the reply is streamed. `clean` takes the key out of texts. Raises a `ModelError`."""
     told = _Told(on_text, clean)
     failure: ModelError
     try:
-        reply = await (_whole(client, body, told) if on_text is None else _streamed(client, body, told))
-        return _cleaned(reply, clean, told.limits)
+        reply = await (_whole(poster, body, told) if on_text is None else _streamed(poster, body, told))
+        return _cleaned(reply, clean)
     except openai.APIError as error:
         failure = translate(error, clean)
     except NoEvents as error:
@@ -43,19 +41,19 @@ async def attempt(client: openai.AsyncOpenAI, body: Body, on_text: OnText | None
         failure = ModelUnavailable("the stream ended before the reply did")
     except ValidationError as error:
         failure = ReplyMalformed(f"the server's answer is not a chat completion: {_what(error)}")
-    if told.anything:  # a listener cannot take words back, so this is not tried again
+    if told.anything and not isinstance(on_text, Draft):  # a listener cannot take words back, so this is not tried again
         failure.retryable = False
     failure.limits = failure.limits or told.limits
     raise failure
 
 
-async def _whole(client: openai.AsyncOpenAI, body: Body, told: _Told) -> ChatReply:
-    response = await client.post(_PATH, cast_to=httpx2.Response, body=body, options=_options(client))
+async def _whole(poster: Poster, body: Body, told: _Told) -> ChatReply:
+    response, content = await poster.post(body)
     headers = _plain(response)
     told.heads(headers)
-    completion = Completion.model_validate_json(response.content)
+    completion = Completion.model_validate_json(content)
     _raise_error(completion.error, response.request)
-    return completion.reply(headers.get("x-request-id"))
+    return completion.reply(headers.get("x-request-id"), told.limits)
 
 
 def _plain(response: httpx2.Response) -> Mapping[str, str]:
@@ -63,12 +61,7 @@ def _plain(response: httpx2.Response) -> Mapping[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
 
 
-def _options(client: openai.AsyncOpenAI) -> openai.RequestOptions:
-    """What the SDK would take by itself, but that it makes deep copies of its defaults for each request."""
-    return {"headers": {}, "params": {}, "max_retries": 0, "timeout": client.timeout, "security": {"bearer_auth": True}}
-
-
-async def _streamed(client: openai.AsyncOpenAI, body: Body, told: _Told) -> ChatReply:
+async def _streamed(poster: Poster, body: Body, told: _Told) -> ChatReply:
     begin = time.perf_counter()
     first: float | None = None
     built = StreamedReply()
@@ -80,10 +73,7 @@ async def _streamed(client: openai.AsyncOpenAI, body: Body, told: _Told) -> Chat
         if text:
             told(text)
 
-    given = await client.post(
-        _PATH, cast_to=httpx2.Response, body=body, options=_options(client), stream=True, stream_cls=_Stream
-    )
-    response = cast("httpx2.Response", given)  # the SDK's types forget that it gives what it was told to cast to
+    response = await poster.stream(body)
     headers = _plain(response)
     try:
         told.heads(headers)
@@ -92,7 +82,7 @@ async def _streamed(client: openai.AsyncOpenAI, body: Body, told: _Told) -> Chat
         await response.aclose()
     if built.finish_reason is None:
         raise _BrokenOff
-    return built.reply(headers.get("x-request-id"), first)
+    return built.reply(headers.get("x-request-id"), first, told.limits)
 
 
 async def _read_events(response: httpx2.Response, take: Callable[[Chunk], None]) -> None:
@@ -105,7 +95,7 @@ async def _read_events(response: httpx2.Response, take: Callable[[Chunk], None])
     done = False
     events = Events(response.headers.get("content-type"))
     with anyio.CancelScope() as scope:
-        async for part in response.aiter_bytes():
+        async for part in plain(response):
             for data in () if done else events.feed(part):
                 done = data == b"[DONE]"
                 if done:
@@ -151,8 +141,11 @@ class _Told:
             self._on_text(self._clean(text))
 
 
-def _cleaned(reply: ChatReply, clean: Callable[[str], str], limits: Reading | None) -> ChatReply:
-    """`reply` without the key, should the server have quoted it anywhere, and with what it said of its limits."""
+def _cleaned(reply: ChatReply, clean: Callable[[str], str]) -> ChatReply:
+    """`reply` without the key, should the server have quoted it anywhere."""
+    told = (reply.text, reply.refusal, reply.finish_reason, reply.model, reply.service_tier, reply.request_id)
+    if not reply.tool_calls and all(text is None or clean(text) is text for text in told):
+        return reply
     return replace(
         reply,
         text=clean(reply.text),
@@ -162,7 +155,6 @@ def _cleaned(reply: ChatReply, clean: Callable[[str], str], limits: Reading | No
         model=clean(reply.model),
         service_tier=reply.service_tier and clean(reply.service_tier),
         request_id=reply.request_id and clean(reply.request_id),
-        limits=limits,
     )
 
 

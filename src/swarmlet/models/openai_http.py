@@ -190,8 +190,10 @@ class _Connection:
 
     def _said(self) -> object:
         """What the server says next, as far as it was received."""
-        with _told_as(None, httpx2.RemoteProtocolError):
+        try:  # not `_told_as`, which costs more than the event
             return self._http.next_event()
+        except h11.ProtocolError as error:
+            raise httpx2.RemoteProtocolError(str(error)) from error
 
     def readable(self) -> bool:
         """Whether something has come though nothing was asked; most often it is the end of the connection."""

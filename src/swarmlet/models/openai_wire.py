@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validat
 
 from swarmlet.models.base import ChatReply, ChatRequest, Image, Message, ReplyFormat, ToolCall, ToolDefinition
 from swarmlet.models.profiles import Profile
+from swarmlet.policy.ratelimit_headers import Reading
 
 Body: TypeAlias = dict[str, Any]  # Any: JSON for the SDK, whose own request types are a union of TypedDicts
 
@@ -145,7 +146,7 @@ class Completion(BaseModel):
             raise ValueError("it has no choices")
         return self
 
-    def reply(self, request_id: str | None) -> ChatReply:
+    def reply(self, request_id: str | None, limits: Reading | None = None) -> ChatReply:
         """The completion as a vendor-neutral reply."""
         (choice, *_) = self.choices or [_Choice(message=_Said())]
         calls = choice.message.tool_calls or []
@@ -157,6 +158,7 @@ class Completion(BaseModel):
             model=self.model or "",
             service_tier=self.service_tier,
             request_id=request_id,
+            limits=limits,
             **_tokens(self.usage),
         )
 
@@ -243,7 +245,7 @@ class StreamedReply:
             call.name += piece.function.name or ""
             call.arguments += piece.function.arguments or ""
 
-    def reply(self, request_id: str | None, first_token: float | None) -> ChatReply:
+    def reply(self, request_id: str | None, first_token: float | None, limits: Reading | None = None) -> ChatReply:
         """The whole reply. Raises `ValidationError` for a tool call that never got a name."""
         calls = [_Call(id=call.id, function=_Function(name=call.name, arguments=call.arguments)) for call in self.calls]
         return ChatReply(
@@ -255,6 +257,7 @@ class StreamedReply:
             service_tier=self.service_tier,
             request_id=request_id,
             first_token=first_token,
+            limits=limits,
             **_tokens(self.usage),
         )
 

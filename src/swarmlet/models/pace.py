@@ -156,9 +156,10 @@ class Limiter:
     # --- going in
 
     async def _enter(self, tokens: float, run: str, priority: int, weight: float) -> Ticket:
-        ticket = self.pace.enqueue(self._clock(), tokens, run, priority, weight)
+        now = self._clock()
+        ticket = self.pace.enqueue(now, tokens, run, priority, weight)
         if self._store is None and self.pace.waiting == 1:
-            self.pace.due(self._clock())
+            self.pace.due(now)
         try:
             while not ticket.granted:
                 if self._leader is None:

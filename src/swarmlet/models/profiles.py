@@ -6,7 +6,7 @@ Prices are USD per million tokens. They change: each profile says on which day i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
@@ -56,6 +56,7 @@ class Profile:
     successor: str | None = None
     as_of: date | None = None
     """The day on which these figures were read."""
+    _worst: Price | None = field(default=None, init=False, repr=False, compare=False)
 
     def usd(self, tier: str | None, input_tokens: int, cached_tokens: int, output_tokens: int) -> Decimal | None:
         """The price of a call; `None` where the tier's price is not known."""
@@ -66,9 +67,12 @@ class Profile:
         """The most that a token can cost: of the dearest tier, nothing cached. `None` where no price is known."""
         if not self.prices:
             return None
-        tiers = self.prices.values()
-        given = max(max(tier.input, tier.cached, tier.cache_write or 0) for tier in tiers)
-        return Price(EXACT.divide(given, MILLION), EXACT.divide(max(tier.output for tier in tiers), MILLION))
+        if self._worst is None:  # reckoned once: each call asks
+            tiers = self.prices.values()
+            given = max(max(tier.input, tier.cached, tier.cache_write or 0) for tier in tiers)
+            worst = Price(EXACT.divide(given, MILLION), EXACT.divide(max(tier.output for tier in tiers), MILLION))
+            object.__setattr__(self, "_worst", worst)
+        return self._worst
 
     def shutdown_warning(self, today: date) -> str | None:
         """A sentence for users of a model that is gone, or will be within 60 days."""

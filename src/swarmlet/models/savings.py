@@ -1,4 +1,4 @@
-"""What the provider's cache of prompts saved, and what it could have: in USD, exact."""
+"""What the provider's cache of prompts saved: in USD, exact."""
 
 from __future__ import annotations
 
@@ -19,11 +19,3 @@ def saved_by_cache(profile: Profile, tier: str | None, cached_tokens: int) -> De
     if prices is None:
         return None
     return EXACT.divide(EXACT.multiply(cached_tokens, EXACT.subtract(prices.input, prices.cached)), MILLION)
-
-
-def lost_to_refeeding(profile: Profile, tier: str | None, refed_paid: int) -> Decimal | None:
-    """What would have been saved, had the tokens that were sent again in full come from the provider's cache.
-
-    Providers cache only beginnings of some length (OpenAI: 1,024 tokens), so this is a bound, not a promise.
-    """
-    return saved_by_cache(profile, tier, refed_paid)

@@ -205,7 +205,8 @@ class Meter:
         gauge = self._gauges.get(spec.key)
         if gauge is None:
             gauge = self._gauges[spec.key] = Gauge(spec.window, now)
-        gauge.window = spec.window
+        elif gauge.window is not spec.window:
+            gauge.use(spec.window)
         return gauge
 
 

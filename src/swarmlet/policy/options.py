@@ -21,6 +21,7 @@ from swarmlet.policy.retry import Retry
 
 if TYPE_CHECKING:
     from swarmlet.policy.account import Account
+    from swarmlet.policy.taker import Taker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,12 @@ class Options:
     def empty(self) -> bool:
         """Whether nothing is set, so that the node needs no scope of its own."""
         return all(getattr(self, one.name) is None for one in fields(self))
+
+    @cached_property
+    def only_timeout(self) -> float | None:
+        """The timeout, where nothing else is set."""
+        others = (getattr(self, one.name) for one in fields(self) if one.name != "timeout")
+        return self.timeout if all(other is None for other in others) else None
 
     @cached_property
     def inert_on_sync(self) -> tuple[str, ...]:
@@ -129,6 +136,13 @@ class Harvest:
         if self.around is not None:
             self.around.take(path, value)
 
+    def forget(self, path: str) -> None:
+        """What has finished at and below `path` does not count any more."""
+        for one in [one for one in self.finished if one == path or one.startswith((f"{path}/", f"{path}["))]:
+            del self.finished[one]
+        if self.around is not None:
+            self.around.forget(path)
+
     def end(self) -> None:
         """Let running steps finish, and start no more."""
         self.over = True
@@ -162,6 +176,8 @@ class Scope:
     """Who wants to know what is finished, as it gives that back when its budget runs out."""
     guarded: bool = False
     """Whether a budget that runs out here ends the harvest, and nothing nearer handles that failure."""
+    taker: Taker | None = None
+    """Who begins with items of the step's result before the step has ended."""
 
     def enter(self, options: Options) -> Scope:
         """The scope inside a node with these options."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from random import Random
 from typing import final
@@ -244,7 +244,10 @@ class Pace:
             return seen
         spent = {mark.key: mark.spent for mark in ticket.charge.marks}
         flying = {"requests": self.in_flight - 1.0, "tokens": self._flying - ticket.tokens}
-        return tuple(replace(one, spent=spent.get(one.spec.key, 0.0), flying=flying[one.spec.kind]) for one in seen)
+        return tuple(
+            Seen(one.spec, one.remaining, spent.get(one.spec.key, 0.0), flying[one.spec.kind])  # `replace` takes 3 us
+            for one in seen
+        )
 
     def paused(self, now: float) -> float:
         """Seconds that are left of a pause after a refusal."""

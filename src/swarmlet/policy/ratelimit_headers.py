@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _PREFIX = "x-ratelimit-"
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -51,18 +52,19 @@ class Reading:
 
 def read_headers(headers: Mapping[str, str]) -> Reading:
     """The limits in the headers of a response. What is missing, -1 or no number is `None`."""
-    found = {name.lower(): text for name, text in headers.items() if name.lower().startswith(_PREFIX)}
-
-    def figure(kind: str) -> Figure:
-        return Figure(
-            limit=_number(found.get(f"{_PREFIX}limit-{kind}")) or None,  # an allowance of nothing is no allowance
-            remaining=_number(found.get(f"{_PREFIX}remaining-{kind}")),
-            reset=parse_seconds(found.get(f"{_PREFIX}reset-{kind}")),
-        )
-
-    return Reading(figure("requests"), figure("tokens")) if found else Reading()
+    found = {name.lower(): text for name, text in headers.items() if name[:12].lower() == _PREFIX}
+    return Reading(_figure(found, "requests"), _figure(found, "tokens")) if found else Reading()
 
 
+def _figure(found: Mapping[str, str], kind: str) -> Figure:
+    return Figure(
+        limit=_number(found.get(f"{_PREFIX}limit-{kind}")) or None,  # an allowance of nothing is no allowance
+        remaining=_number(found.get(f"{_PREFIX}remaining-{kind}")),
+        reset=parse_seconds(found.get(f"{_PREFIX}reset-{kind}")),
+    )
+
+
+@lru_cache(maxsize=256)  # servers say `1ms` again and again
 def parse_seconds(text: str | None) -> float | None:
     """Seconds in `6ms`, `1s`, `6m0s`, `1h2m3.5s` or `12`; `None` for -1, nothing or anything else."""
     text = (text or "").strip().lower()

@@ -81,10 +81,10 @@ class Mark:
 class Gauge:
     """What was taken of one window. `share` (0 to 1) is the part of the rate that is used after refusals."""
 
-    __slots__ = ("at", "level", "level_at", "room", "seen", "slot", "slots", "spent", "window")
+    __slots__ = ("_full_rate", "_most_ever", "at", "level", "level_at", "room", "seen", "slot", "slots", "spent", "window")
 
     def __init__(self, window: Window, now: float) -> None:
-        self.window: Window = window
+        self.use(window)
         self.room: float = window.most
         self.at: float = now
         self.slot: int = math.floor(now / (window.seconds / SLICES))
@@ -93,6 +93,12 @@ class Gauge:
         self.level_at: float = now
         self.seen: float = -math.inf
         self.spent: float = 0.0
+
+    def use(self, window: Window) -> None:
+        """Go by this window from now on."""
+        self.window: Window = window
+        self._most_ever: float = window.most  # asked for several times a call
+        self._full_rate: float = window.rate * STEADY
 
     def wait(self, now: float, amount: float, share: float = 1.0) -> float:
         """Seconds until `amount` fits; 0 if it does now. More than the whole window fits when the window is empty."""
@@ -159,6 +165,8 @@ class Gauge:
 
     def roll(self, now: float, share: float) -> None:
         """Refill up to `now` and let go of the slices that have left the window."""
+        if now <= self.at and now <= self.level_at:
+            return
         if now > self.at:
             self.room = min(self._most(share), self.room + self._rate(share) * (now - self.at))
             self.at = now
@@ -172,10 +180,10 @@ class Gauge:
         self.slot = max(self.slot, slot)
 
     def _most(self, share: float) -> float:
-        return max(min(1.0, self.window.amount), self.window.most * share)
+        return self._most_ever if share == 1.0 else max(min(1.0, self.window.amount), self._most_ever * share)
 
     def _rate(self, share: float) -> float:
-        return self.window.rate * STEADY * share * self._ease()
+        return self._full_rate * share * self._ease()
 
     def _ease(self) -> float:
         low = LOW * self.window.amount

@@ -92,11 +92,11 @@ class Running:
         runner = LocalRunner()
         self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
         self.state.desk = self.desk
-        runner.attach(self.state)
         self.state.dispatcher = self.dispatcher
         if self.journaled:
             self.recorder.resumable = True
             self.state.flush = self._durable
+        runner.attach(self.state)
         if self.past is not None:
             self.state.recall = Recall(self.past, self.recorder, self.source)
             for started in self.past.tools_with_effects():
@@ -147,7 +147,7 @@ class Running:
     @property
     def trace(self) -> Trace:
         """The record, for reading."""
-        return Trace(self.recorder.events, self.recorder.content)
+        return Trace(self.recorder.extent, self.recorder.content)
 
     def _begin(self) -> None:
         recorder, node = self.recorder, self.node

@@ -58,7 +58,7 @@ class Stream(Generic[T]):
     @property
     def trace(self) -> Trace:
         """What is recorded until now: also while the run goes on, and after it has failed or was cancelled."""
-        return Trace(self._recorder.events, self._recorder.content)
+        return Trace(self._recorder.extent, self._recorder.content)
 
     @property
     def usage(self) -> Usage:

@@ -82,8 +82,9 @@ class Swarm:
     store such as `MemoryJournal()`; without it a run's trace lives in memory. `people` is called with each `Question` that a
     node or a tool puts to people, and gives the answer; see `ask`. `resources` are what `current().get(type)` gives inside a
     step: by type, either a value or a function that opens one as an async context manager, closed in reverse order at the
-    end. `workers` execute the steps of nodes that name a `queue=`; see `swarmlet.bridges.workers`. `capture=False` keeps
-    prompts, inputs, outputs and error texts out of every trace.
+    end. `workers` execute the steps of nodes that name a `queue=`; see `swarmlet.bridges.workers`. `listeners` are told what
+    every run records, as it happens: an `OtelTracer()` of `swarmlet.bridges.otel`, say. `capture=False` keeps prompts, inputs,
+    outputs and error texts out of every trace.
 
     Clients are opened when a call first needs them, and closed with the swarm. Runs that are still going on in other tasks
     are stopped then.
@@ -104,6 +105,7 @@ class Swarm:
         people: Callback | None = None,
         resources: Mapping[Kind, object] | None = None,
         workers: Dispatcher | None = None,
+        listeners: Sequence[Listener] = (),
         capture: bool = True,
     ) -> None:
         check_settings(model, models, limits, limit_store)
@@ -123,7 +125,7 @@ class Swarm:
         self._wanted = dict(resources or {})
         self._capture = capture
         self._workers = workers
-        self._listeners: list[Listener] = []
+        self._listeners: list[Listener] = list(listeners)
         self._stack: AsyncExitStack | None = None
         self._resources: dict[type, object] = {}
         self._journal: JournalWriter | None = None
@@ -375,7 +377,7 @@ class Swarm:
             return Run(trace, cast("T", output))
         args, kwargs = recorded_arguments(trace, plain)
         recorder = self._recorder(run_id=trace.run_id)
-        recorder.events += trace.events
+        recorder.log += trace.events
         recorder.earlier = trace.content
         return await self._run(recorder, node, args, kwargs, Past(trace.events))
 

@@ -6,7 +6,8 @@ for one that can.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import AsyncIterable, Callable
 from functools import lru_cache, partial
 from typing import Any, ClassVar, TypeAlias, cast, final
 
@@ -15,6 +16,8 @@ from pydantic_core import PydanticSerializationError, SchemaSerializer, to_json
 
 Encoder: TypeAlias = Callable[[object], bytes]
 """Writes a value of one type as JSON."""
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def text_of(value: object, say: Callable[[object], str] = str) -> str:
@@ -27,7 +30,10 @@ def text_of(value: object, say: Callable[[object], str] = str) -> str:
 
 @final
 class Losses:
-    """Counts what was written in a way from which it cannot be read back."""
+    """Counts what was written in a way from which it cannot be read back.
+
+    A source of items is written without its address in memory: made again by a process that goes on, it is the same.
+    """
 
     count: ClassVar[int] = 0
 
@@ -35,7 +41,8 @@ class Losses:
     def say(cls, value: object) -> str:
         """What stands in the record for a value that JSON cannot say."""
         cls.count += 1
-        return repr(value)
+        told = repr(value)
+        return _ADDRESS.sub("", told) if isinstance(value, AsyncIterable) else told
 
 
 def to_any_json(value: object) -> bytes:

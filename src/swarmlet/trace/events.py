@@ -8,9 +8,10 @@ once, or `None` where content capture is off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Literal, NewType, TypeAlias, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Literal, NewType, TypeAlias, TypeVar, cast, dataclass_transform, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -120,6 +121,8 @@ class StepStarted:
     """The arguments by parameter."""
     waited: float = 0.0
     """Seconds between the moment at which its inputs were ready and this start."""
+    place_waited: float = 0.0
+    """Of these: seconds in which it waited for a place under a `concurrency=`."""
     reused: RunId | None = None
     """The run from which its outcome was taken: then it was not executed in this one."""
     kind: Literal["step_started"] = "step_started"
@@ -326,6 +329,8 @@ class CallEnded:
     """Price as a decimal number; `None` where the model's price is not known."""
     saved_usd: str | None = None
     """What the provider's cache saved of the price, for the cached tokens."""
+    prompt_usd: str | None = None
+    """What its prompt cost of the price, cached tokens at the cache's price; `None` where the model's price is not known."""
     unknown_cost: bool = False
     """The call may have been paid for, but no usage came back."""
     finish_reason: str | None = None
@@ -456,6 +461,21 @@ class TextDelta:
     kind: Literal["text_delta"] = "text_delta"
 
 
+@_event
+class Unknown:
+    """An event of a kind that this swarmlet does not know: a newer one has written it. The rest of its run can be read."""
+
+    at: float
+    """When."""
+    named: str
+    """Its kind, as it stands in the record."""
+    data: str
+    """The event as JSON, as it was written."""
+    path: str = ""
+    """The step that it is of; empty if it names none."""
+    kind: Literal["unknown"] = "unknown"
+
+
 Event: TypeAlias = Annotated[
     RunStarted
     | RunResumed
@@ -475,7 +495,8 @@ Event: TypeAlias = Annotated[
     | Noted
     | StepEnded
     | RunEnded
-    | TextDelta,
+    | TextDelta
+    | Unknown,
     Field(discriminator="kind"),
 ]
 
@@ -487,3 +508,30 @@ if TYPE_CHECKING:
 def event_adapter() -> _Adapter:
     """Reads and writes events as JSON. Built when first asked for, because that takes milliseconds."""
     return TypeAdapter(Event)
+
+
+@cache
+def event_kinds() -> frozenset[str]:
+    """The kinds that this swarmlet knows."""
+    return frozenset(str(each.default) for one in event_types() for each in fields(one) if each.name == "kind")
+
+
+def event_types() -> tuple[type, ...]:
+    """The classes of events, in the order of the union."""
+    union: object = get_args(Event)[0]
+    return get_args(union)
+
+
+def unknown_event(text: str) -> Unknown | None:
+    """An event of a kind that this swarmlet does not know, from its JSON; `None` if it is none: it is damaged, then."""
+    try:
+        read: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(read, dict):
+        return None
+    data = cast("dict[str, object]", read)
+    kind, at, path = data.get("kind"), data.get("at"), data.get("path", "")
+    if not isinstance(kind, str) or kind in event_kinds() or not isinstance(at, int | float) or isinstance(at, bool):
+        return None
+    return Unknown(at=float(at), named=kind, data=text, path=path if isinstance(path, str) else "")

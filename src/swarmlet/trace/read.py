@@ -3,205 +3,46 @@
 Built from events alone, so the trace of a run that still goes on, that failed, or whose process was killed reads the
 same way. Paths make the tree: `solve/attempt[2]/review` lies under `solve/attempt[2]`, which lies under `solve/attempt`,
 whether or not these had events of their own.
+
+What explains a run (the critical path, waits, what would be if) is in `analysis`, and imported when it is asked for.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeVar, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from swarmlet.errors import JournalError
 from swarmlet.trace.events import (
     Answered,
-    Asked,
     CallEnded,
-    CallFitted,
-    CallQueued,
-    CallSaved,
     CallStarted,
-    Decided,
     Digest,
     Event,
-    Noted,
     RunEnded,
     RunId,
-    RunResumed,
     RunStarted,
-    StepEnded,
     StepNotStarted,
-    StepRetried,
-    StepStarted,
-    TextDelta,
-    ToolEnded,
-    ToolStarted,
+    Unknown,
 )
-from swarmlet.trace.record import call_usage
+from swarmlet.trace.record import Extent, call_usage
+from swarmlet.trace.records import CallRecord, StepRecord, StepState, ToolRecord, collect, parent_path, tree
 from swarmlet.usage import Usage
 
-K = TypeVar("K")
-_OfStep: TypeAlias = StepRetried | Noted | Decided | StepNotStarted | CallSaved | CallFitted | CallQueued | Asked | Answered
-StepState: TypeAlias = Literal["running", "finished", "failed", "cancelled", "drained", "suspended", "lost"]
+if TYPE_CHECKING:
+    from decimal import Decimal
 
+    from swarmlet.trace.analysis.critical import CriticalPath
+    from swarmlet.trace.analysis.diff import TraceDiff
+    from swarmlet.trace.analysis.insight import Insight
+    from swarmlet.trace.analysis.kinds import Split
+    from swarmlet.trace.analysis.waits import Waits
+    from swarmlet.trace.analysis.what_if import WhatIf
+    from swarmlet.trace.refed import Feed
 
-@dataclass(slots=True)
-class CallRecord:
-    """One attempt of a model call."""
-
-    started: CallStarted
-    ended: CallEnded | None = None
-
-    @property
-    def state(self) -> StepState:
-        """How it ended; `running` also if its process was killed."""
-        return self.ended.state if self.ended else "running"
-
-    @property
-    def usage(self) -> Usage:
-        """What it cost."""
-        return call_usage(self.ended) if self.ended else Usage()
-
-    @property
-    def seconds(self) -> float | None:
-        """From the request to the whole reply."""
-        return self.ended.at - self.started.at if self.ended else None
-
-
-@dataclass(slots=True)
-class ToolRecord:
-    """One call of a tool."""
-
-    started: ToolStarted
-    ended: ToolEnded | None = None
-
-    @property
-    def state(self) -> StepState:
-        """How it ended; `running` also if its process was killed."""
-        return self.ended.state if self.ended else "running"
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it took."""
-        return self.ended.at - self.started.at if self.ended else None
-
-
-@dataclass(slots=True)
-class StepRecord:
-    """One step, or a place in the tree that groups the steps below it (a graph, a map, a round)."""
-
-    path: str
-    started: StepStarted | None = None
-    ended: StepEnded | RunEnded | None = None
-    """For the root, if it is a group, how the run ended."""
-    retries: list[StepRetried] = field(default_factory=list[StepRetried])
-    calls: list[CallRecord] = field(default_factory=list[CallRecord])
-    tools: list[ToolRecord] = field(default_factory=list[ToolRecord])
-    notes: list[Noted] = field(default_factory=list[Noted])
-    decisions: list[Decided] = field(default_factory=list[Decided])
-    earlier: list[tuple[StepStarted, StepEnded | None]] = field(default_factory=list["tuple[StepStarted, StepEnded | None]"])
-    """How it went in earlier attempts of a step above it, or in a process that was killed: steps have the same path in each."""
-    saved: list[CallSaved] = field(default_factory=list[CallSaved])
-    """Calls that were not made, as their reply was there."""
-    fitted: list[CallFitted] = field(default_factory=list[CallFitted])
-    """What was cut of its conversation, so that it fits the model's window."""
-    queued: list[CallQueued] = field(default_factory=list[CallQueued])
-    """Calls that waited for a budget."""
-    asked: list[Asked] = field(default_factory=list[Asked])
-    """What people were asked."""
-    answered: list[Answered] = field(default_factory=list[Answered])
-    """What they said."""
-    left_out: StepNotStarted | None = None
-    """Set if it was not started, because the swarm was being drained."""
-    children: list[StepRecord] = field(default_factory=list["StepRecord"])
-
-    def start(self, event: StepStarted) -> None:
-        """Take its beginning: a further one, if it lies below a step that is tried again."""
-        if self.started and not isinstance(self.ended, RunEnded):
-            self.earlier.append((self.started, self.ended))
-        self.started, self.ended = event, None
-
-    def add(self, event: _OfStep) -> None:
-        """Take an event that is neither its beginning nor its end."""
-        match event:
-            case StepRetried():
-                self.retries.append(event)
-            case Noted():
-                self.notes.append(event)
-            case Decided():
-                self.decisions.append(event)
-            case StepNotStarted():
-                self.left_out = event
-            case CallSaved():
-                self.saved.append(event)
-            case CallFitted():
-                self.fitted.append(event)
-            case CallQueued():
-                self.queued.append(event)
-            case Asked():
-                self.asked.append(event)
-            case Answered():
-                self.answered.append(event)
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition("/")[2]
-
-    @property
-    def state(self) -> StepState:
-        """How it ended. A group is as bad as the worst below it."""
-        if self.ended:
-            return self.ended.state
-        if self.started:
-            return "running"
-        if self.left_out:
-            return "drained"
-        states = {child.state for child in self.children}
-        order: tuple[StepState, ...] = ("failed", "running", "lost", "suspended", "drained", "cancelled", "finished")
-        for state in order:
-            if state in states:
-                return state
-        return "finished"
-
-    @property
-    def begin(self) -> float | None:
-        """When it, or the first step below it, started."""
-        if self.started:
-            return self.started.at
-        return min((at for child in self.children if (at := child.begin) is not None), default=None)
-
-    @property
-    def end(self) -> float | None:
-        """When it, or the last step below it, ended; `None` while something is running."""
-        if self.started:
-            return self.ended.at if self.ended else None
-        ends = [child.end for child in self.children]
-        return None if None in ends else max((at for at in ends if at is not None), default=None)
-
-    @property
-    def seconds(self) -> float | None:
-        """Wall time from begin to end."""
-        begin, end = self.begin, self.end
-        return None if begin is None or end is None else end - begin
-
-    @property
-    def usage(self) -> Usage:
-        """What it and everything below it cost."""
-        own = Usage.total(call.usage for call in self.calls)
-        return own + Usage.total(child.usage for child in self.children)
-
-    @property
-    def attempts(self) -> int:
-        """Attempts of the step itself; the attempts of its model calls are in `calls`."""
-        return len(self.retries) + 1
-
-    def walk(self) -> Iterable[StepRecord]:
-        """This step and all below it, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+__all__ = ["Calibration", "CallRecord", "StepRecord", "StepState", "ToolRecord", "Trace", "parent_path"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,22 +66,35 @@ class Trace:
 
     def __init__(
         self,
-        events: Iterable[Event],
+        events: Iterable[Event] | Extent,
         values: Mapping[Digest, bytes] | Callable[[Digest], bytes | None],
         *,
         lost: bool = False,
     ) -> None:
-        self.events: tuple[Event, ...] = tuple(events)
+        self._extent = events if isinstance(events, Extent) else None
+        self._events = None if isinstance(events, Extent) else tuple(events)
         self.lost: bool = lost
         """Whether the process of the run is gone without having ended it, as far as its journal knows."""
         self._values = values if callable(values) else values.get
         self._root: StepRecord | None = None
         self._steps: dict[str, StepRecord] = {}
+        self._insight: Insight | None = None
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What happened, in the order in which it did."""
+        if self._events is None:
+            self._events = () if self._extent is None else tuple(self._extent)
+        return self._events
+
+    def _but_drafts(self) -> Iterable[Event]:
+        """The events, without those of steps that were not written out yet."""
+        return self._extent.but_drafts() if self._events is None and self._extent is not None else self.events
 
     @property
     def started(self) -> RunStarted:
         """The run's first event."""
-        first = self.events[0] if self.events else None
+        first = next(iter(self._but_drafts()), None)
         if not isinstance(first, RunStarted):
             raise JournalError("this trace does not begin with a run_started event")
         return first
@@ -251,7 +105,7 @@ class Trace:
         for event in reversed(self.events):
             if isinstance(event, RunEnded):
                 return event
-            if not isinstance(event, Answered):  # which may come after a suspended run has ended
+            if not isinstance(event, Answered | Unknown):  # which may come after a suspended run has ended
                 return None
         return None
 
@@ -273,14 +127,19 @@ class Trace:
     @property
     def usage(self) -> Usage:
         """What the whole run cost, failed attempts included."""
-        return Usage.total(call_usage(event) for event in self.events if isinstance(event, CallEnded))
+        return Usage.total(call_usage(event) for event in self._but_drafts() if isinstance(event, CallEnded))
+
+    @property
+    def usd(self) -> Decimal:
+        """What the whole run cost in USD, as far as prices are known."""
+        return self.usage.usd
 
     @property
     def root(self) -> StepRecord:
         """The tree of steps."""
         if self._root is None:
-            self._steps = _collect(self.events, self.started.name)
-            self._root = _tree(self._steps, self.started.name)
+            self._steps = collect(self.events, self.started.name)
+            self._root = tree(self._steps, self.started.name)
             self._root.ended = self._root.ended or self.ended
         return self._root
 
@@ -305,9 +164,26 @@ class Trace:
         root = self.root
         if step := self._steps.get(path):
             return step
-        known = [step.path for step in root.walk()]
-        named = ", ".join([*known[:20], "..."] if len(known) > 20 else known)
-        raise KeyError(f"no step {path!r} in run {self.run_id}; there are: {named}")
+        raise self._missing("step", path, (each.path for each in root.walk()))
+
+    def by_node(self) -> dict[str, list[StepRecord]]:
+        """The executed steps of each node, by where it is defined: `module:qualified.name`.
+
+        A step that only runs its own node again below itself (a map or a race of it) is not one of them.
+        """
+        return self._explained.by_node
+
+    def node(self, name: str) -> list[StepRecord]:
+        """The executed steps of a node: named as `module:qualified.name`, without the module, or as in paths (`write` for
+        `solve/attempt[2]/write`). Raises `KeyError` with the nodes that there are."""
+        if found := self._explained.named(name):
+            return found
+        raise self._missing("node", name, self._explained.by_node)
+
+    def _missing(self, what: str, name: str, known: Iterable[str]) -> KeyError:
+        some = [each for _, each in zip(range(21), known, strict=False)]
+        named = ", ".join([*some[:20], "..."] if len(some) > 20 else some)
+        return KeyError(f"no {what} {name!r} in run {self.run_id}; there are: {named}")
 
     def content(self, digest: Digest | None) -> bytes | None:
         """A recorded value as JSON; `None` if it was not captured."""
@@ -330,74 +206,100 @@ class Trace:
         ended = self.step(path).ended
         return self.value(ended.output) if ended else None
 
+    # What explains the run
+
+    @property
+    def _explained(self) -> Insight:
+        if self._insight is None:
+            from swarmlet.trace.analysis.insight import Insight
+
+            self._insight = Insight(self)
+        return self._insight
+
+    def split(self, step: StepRecord | str | None = None) -> Split:
+        """The seconds of a step by what they went to; of all steps together without one.
+
+        Time in which steps below a step ran is theirs. Of a group it is the sum of all that is below it, so steps that ran
+        beside one another count each.
+        """
+        return self._explained.split(None if step is None else self._path(step))
+
+    def critical_path(self) -> CriticalPath:
+        """The steps that determined how long the run took, with the share of each; see `CriticalPath`."""
+        return self._explained.critical_path
+
+    def slack(self, step: StepRecord | str) -> float:
+        """By how many seconds the step, or all that is in a group, could have ended later without the run ending later.
+
+        Where the record says what each step waited for (see `CriticalPath`), that is exact; elsewhere the real slack may be
+        larger, as a step is taken to have waited for all that ended before it in the same graph.
+        """
+        return self._explained.slack(self._path(step))
+
+    def slacks(self) -> dict[str, float]:
+        """The slack of every executed step, by path."""
+        return {step.path: self._explained.slack(step.path) for step in self.steps()}
+
+    def waits(self) -> Waits:
+        """What was waited for, and for how long: by each step, and in sum."""
+        return self._explained.waits
+
+    def refed(self, step: StepRecord | str | None = None) -> Feed:
+        """Where the prompt tokens of the run, or of a step and all below it, come from: fresh, or sent before in the run; how
+        many of these came from the provider's cache; and what they cost."""
+        return self._explained.refed(None if step is None else self._path(step))
+
+    def what_if(
+        self,
+        node: str,
+        *,
+        seconds: float | None = None,
+        factor: float | None = None,
+        usd: Decimal | str | float | None = None,
+    ) -> WhatIf:
+        """What the run would have taken and cost, had every step of `node` (see `node`, or the path of one step) taken so many
+        `seconds`, or so many times its own (`factor=0.5`), or cost so many `usd`; see `WhatIf`."""
+        from swarmlet.trace.analysis.what_if import what_if
+
+        return what_if(self._explained, node, seconds=seconds, factor=factor, usd=usd)
+
+    def levers(self) -> list[WhatIf]:
+        """For each node on the critical path: what the run would have taken without the time of its steps. That is the most
+        that making it faster can save. The largest saving comes first."""
+        from swarmlet.trace.analysis.what_if import levers
+
+        return levers(self._explained)
+
+    def diff(self, other: Trace) -> TraceDiff:
+        """What `other`, a later run, did differently from this one: step by step, by path."""
+        from swarmlet.trace.analysis.diff import diff
+
+        return diff(self, other)
+
+    def _path(self, step: StepRecord | str) -> str:
+        return self.step(step).path if isinstance(step, str) else step.path
+
+    # As data
+
+    def to_dict(self, *, contents: bool = False) -> dict[str, object]:
+        """The run as plain data that JSON can say; see `swarmlet.trace.analysis.frames.to_dict` for its keys. With `contents`
+        also prompts, replies, inputs and outputs."""
+        from swarmlet.trace.analysis.frames import to_dict
+
+        return to_dict(self, contents=contents)
+
+    def to_pandas(self, rows: Literal["steps", "calls"] = "steps") -> Any:  # Any: its types may not be there
+        """A `pandas.DataFrame`: a row for each executed step, or for each attempt of a model call; its columns stand in
+        `swarmlet.trace.analysis.frames`. Needs pandas, which is not part of swarmlet: raises `ImportError` without it."""
+        from swarmlet.trace.analysis.frames import to_pandas
+
+        return to_pandas(self, rows)
+
+    def to_polars(self, rows: Literal["steps", "calls"] = "steps") -> Any:  # Any: as above
+        """As `to_pandas`, a `polars.DataFrame`."""
+        from swarmlet.trace.analysis.frames import to_polars
+
+        return to_polars(self, rows)
+
     def __repr__(self) -> str:
         return f"<Trace of run {self.run_id} ({self.state}, {len(self.steps())} steps, {len(self.events)} events)>"
-
-
-class _Steps(dict[str, StepRecord]):
-    """Steps by path, made when they are first heard of."""
-
-    def __missing__(self, path: str) -> StepRecord:
-        step = self[path] = StepRecord(path)
-        return step
-
-
-def _collect(events: Iterable[Event], root: str) -> dict[str, StepRecord]:
-    steps = _Steps({root: StepRecord(root)})
-    calls: dict[tuple[str, int, int], CallRecord] = {}
-    tools: dict[tuple[str, int, str], ToolRecord] = {}
-    for event in events:
-        if isinstance(event, RunStarted | RunResumed | RunEnded):
-            continue
-        step = steps[event.path]
-        match event:
-            case StepStarted():
-                step.start(event)
-            case StepEnded():
-                step.ended = event
-            case CallStarted():
-                record = CallRecord(event)
-                calls[event.path, event.turn, event.attempt] = record
-                step.calls.append(record)
-            case CallEnded():
-                _close(calls, (event.path, event.turn, event.attempt), event)
-            case ToolStarted():
-                tool = ToolRecord(event)
-                tools[event.path, event.turn, event.id] = tool
-                step.tools.append(tool)
-            case ToolEnded():
-                if open_tool := tools.get((event.path, event.turn, event.id)):
-                    open_tool.ended = event
-            case TextDelta():  # it is not kept
-                pass
-            case _:
-                step.add(event)
-    return steps
-
-
-def _close(calls: Mapping[K, CallRecord], key: K, event: CallEnded) -> None:
-    if call := calls.get(key):
-        call.ended = event
-
-
-_INDEX = re.compile(r"\[\d+\]$")
-
-
-def parent_path(path: str) -> str:
-    """The path above: `a/b[2][1]` lies under `a/b[2]`, that under `a/b`, and that under `a`; `a` lies under nothing."""
-    if match := _INDEX.search(path):
-        return path[: match.start()]
-    return path.rpartition("/")[0]
-
-
-def _tree(steps: dict[str, StepRecord], root: str) -> StepRecord:
-    for path in list(steps):
-        child = steps[path]
-        while child.path != root and (above := parent_path(child.path)):
-            known = above in steps
-            parent = steps.setdefault(above, StepRecord(above))
-            parent.children.append(child)
-            if known:
-                break
-            child = parent
-    return steps[root]

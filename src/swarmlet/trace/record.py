@@ -2,25 +2,35 @@
 
 The engine and the agents call it; it knows neither. Events go to the run's own list and to every sink (the journal's
 writer, the logger, the listener of a stream) in the order in which they happen.
+
+The beginning and the end of a step whose values can never change may be recorded as *drafts*: tuples, which are written out
+as events when somebody reads them. Most steps that cost next to nothing are of this kind, and their record should, too.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Protocol, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final, runtime_checkable
 
-from swarmlet.trace.encode import Losses, text_of
-from swarmlet.trace.events import CallEnded, Digest, Fault
+from swarmlet.trace.encode import Encoder, Losses, encoder, text_of
+from swarmlet.trace.events import CallEnded, Digest, Fault, StepEnded, StepStarted
 from swarmlet.usage import Usage
 
 if TYPE_CHECKING:
-    from swarmlet.trace.encode import Encoder
     from swarmlet.trace.events import Event, RunId
 
+Draft: TypeAlias = (
+    tuple[float, str, str, float, Sequence[str], Sequence[object]]
+    | tuple[float, str, object]
+    | tuple[float, str, object, Encoder]
+)
+"""Of a `StepStarted`: at, path, node, waited, the names of its arguments, and their values. Of the `StepEnded` of a step that
+has finished: at, path and its result, with what writes that, if it is no scalar of its declared type."""
 
 _SCALARS = frozenset((str, int, bool, type(None)))
 _SHORT = 200
@@ -45,6 +55,15 @@ class Sink(Protocol):
         ...
 
 
+@runtime_checkable
+class DraftSink(Sink, Protocol):
+    """A sink that need not be told events as they are."""
+
+    def draft(self, run: RunId, draft: Draft) -> None:
+        """Take a draft."""
+        ...
+
+
 class Listener(Sink, Protocol):
     """A sink that may want replies piece by piece."""
 
@@ -64,7 +83,8 @@ class Recorder:
     sinks: tuple[Sink, ...] = ()
     capture: bool = True
     now: Callable[[], float] = field(default_factory=steady_clock)
-    events: list[Event] = field(default_factory=list["Event"])
+    log: list[Event | Draft] = field(default_factory=list["Event | Draft"])
+    """What happened, as it was recorded; `events` reads it."""
     values: dict[Digest, bytes] = field(default_factory=dict[Digest, bytes])
     resumable: bool = False
     """Whether another process may go on from the record, so that it must say what values can be read back."""
@@ -76,12 +96,41 @@ class Recorder:
     """The digests of short values that were just kept: what one step returns, others take."""
     earlier: Callable[[Digest], bytes | None] | None = None
     """Where values are that an earlier process has recorded."""
+    _of_drafts: dict[Digest, bytes] = field(default_factory=dict[Digest, bytes])
+    """Values that stand in drafts: sinks have these with the drafts."""
+    _written: int = 0
+    """How far the log holds events only."""
+
+    @property
+    def events(self) -> list[Event]:
+        """What happened up to now."""
+        log, written = self.log, self._written
+        if written < len(log):
+            self._written = len(log)
+            log[written:] = [self._event_of(one) if isinstance(one, tuple) else one for one in log[written:]]
+        return cast("list[Event]", log)
+
+    @property
+    def takes_drafts(self) -> bool:
+        """Whether drafts will do for everybody who is told what happens."""
+        return self.capture and all(isinstance(sink, DraftSink) for sink in self.sinks)
+
+    @property
+    def extent(self) -> Extent:
+        """The record as far as it goes now."""
+        return Extent(self, len(self.log))
 
     def emit(self, event: Event) -> None:
         """Append `event` and tell the sinks."""
-        self.events.append(event)
+        self.log.append(event)
         if self.sinks:
             self.tell(event)
+
+    def draft(self, draft: Draft) -> None:
+        """Append a draft and tell the sinks, which all take drafts."""
+        self.log.append(draft)
+        for sink in self.sinks:
+            cast("DraftSink", sink).draft(self.run, draft)
 
     def tell(self, event: Event) -> None:
         """Tell the sinks of an event that is not kept."""
@@ -117,15 +166,61 @@ class Recorder:
                 sink.value(digest, content)
         return digest
 
+    def keep_again(self, digest: Digest | None) -> None:
+        """Keep a value that another run has recorded in this one, too: their records may end up in different places."""
+        content = None if digest is None else self.content(digest)
+        if content is not None:
+            self.keep_json(content)
+
+    def _event_of(self, draft: Draft) -> StepStarted | StepEnded:
+        """The event that a draft stands for. Sinks that were told of the draft have its values."""
+        if len(draft) == 6:
+            at, path, node, waited, names, values = draft
+            inputs: dict[str, Digest | None] = {}
+            for name, value in zip(names, values, strict=True):
+                inputs[name] = self._keep_here(value, encoder(type(value)))
+            return StepStarted(at=at, path=path, node=node, inputs=inputs, waited=waited)
+        at, path, value = draft[:3]
+        output = self._keep_here(value, draft[3] if len(draft) == 4 else encoder(type(value)))
+        return StepEnded(at=at, path=path, state="finished", output=output)
+
+    def _keep_here(self, value: object, encode: Encoder) -> Digest:
+        content = encode(value)
+        digest = digest_of(content)
+        self._of_drafts.setdefault(digest, content)
+        return digest
+
     def content(self, digest: Digest) -> bytes | None:
         """A recorded value, as JSON."""
-        content = self.values.get(digest)
+        content = self.values.get(digest) or self._of_drafts.get(digest)
         return self.earlier(digest) if content is None and self.earlier is not None else content
 
     def fault(self, error: BaseException) -> Fault:
         """`error` as data, without its text where capture is off, or where the error cannot say it."""
         text = text_of(error) if self.capture else ""
         return Fault(type(error).__name__, text.encode("utf-8", "replace").decode())  # half a surrogate pair cannot be stored
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A record up to a place in it."""
+
+    recorder: Recorder
+    length: int
+
+    def __iter__(self) -> Iterator[Event]:
+        """What happened up to there."""
+        return islice(self.recorder.events, self.length)
+
+    def but_drafts(self) -> Iterator[Event]:
+        """The same without those events of steps that are drafts still, which are not written out for this."""
+        return (one for one in islice(self.recorder.log, self.length) if not isinstance(one, tuple))
+
+
+def is_begun(draft: Draft) -> bool:
+    """Whether it is of a step's beginning, and not of its end."""
+    return len(draft) > 4
 
 
 def digest_of(content: bytes) -> Digest:

@@ -11,11 +11,13 @@ of the same model with the same tools. Servers count whole prompts only, so:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, cast
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from swarmlet.trace.events import CallEnded, CallStarted
+from swarmlet.trace.record import price_of
 
 if TYPE_CHECKING:
     from swarmlet.trace.events import Digest, Event
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 Weigh: TypeAlias = "Callable[[Digest], int]"
 """How long a recorded value is, in any unit: bytes, or tokens by a tokenizer."""
+
+_SMALLEST: Final = Decimal("1E-12")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,12 @@ class Feed:
     """Of the re-fed ones: read from the provider's cache. What it had from elsewhere is `cached - refed_cached`."""
     estimated: int = 0
     """Of the re-fed ones: estimated by length."""
+    refed_usd: Decimal = Decimal(0)
+    """What the re-fed ones cost, in USD, as far as prices are known."""
+    refed_saved: Decimal = Decimal(0)
+    """What the provider's cache saved of that: so much more they would have cost without it."""
+    unpriced: int = 0
+    """Of the re-fed ones: the record does not say what they cost."""
 
     @property
     def refed_paid(self) -> int:
@@ -58,6 +68,9 @@ class Feed:
             self.cached + other.cached,
             self.refed_cached + other.refed_cached,
             self.estimated + other.estimated,
+            self.refed_usd + other.refed_usd,
+            self.refed_saved + other.refed_saved,
+            self.unpriced + other.unpriced,
         )
 
     @staticmethod
@@ -89,7 +102,9 @@ def feeds(events: Iterable[Event], weigh: Weigh) -> list[CallFeed]:
     """The calls of a run for which the server told the tokens, in the order in which they were sent; it fed on no others."""
     roots: dict[tuple[str, Digest | None], _Seen] = {}
     found: list[CallFeed] = []
-    for started, ended in _pairs(events):
+    pairs = _pairs(events)
+    rates = _rates(ended for _, ended in pairs if ended is not None and ended.input_tokens)
+    for started, ended in pairs:
         if ended is None or not ended.input_tokens:
             continue
         if None in started.messages or not started.messages:
@@ -97,7 +112,7 @@ def feeds(events: Iterable[Event], weigh: Weigh) -> list[CallFeed]:
             continue
         root = roots.setdefault((started.model, started.request), _Seen())
         sent = root.send(cast("tuple[Digest, ...]", started.messages), ended.input_tokens)
-        found.append(CallFeed(started, ended, _split(started, ended, sent, weigh)))
+        found.append(CallFeed(started, ended, _split(started, ended, sent, weigh, rates)))
     return found
 
 
@@ -169,7 +184,7 @@ def _unknown(ended: CallEnded) -> Feed:
     return Feed(input_tokens=ended.input_tokens, unknown=ended.input_tokens, cached=ended.cached_tokens)
 
 
-def _split(started: CallStarted, ended: CallEnded, sent: _Shared, weigh: Weigh) -> Feed:
+def _split(started: CallStarted, ended: CallEnded, sent: _Shared, weigh: Weigh, rates: Mapping[str, Decimal]) -> Feed:
     whole = ended.input_tokens
     messages = cast("tuple[Digest, ...]", started.messages)
     again, estimated = min(sent.known_tokens, whole), 0
@@ -182,11 +197,65 @@ def _split(started: CallStarted, ended: CallEnded, sent: _Shared, weigh: Weigh) 
         all_ = front + sum(weights)
         estimated = round((whole - again) * share / all_) if all_ else 0
         again += estimated
+    cached = min(again, ended.cached_tokens)
+    price = _price(ended, rates)
     return Feed(
         input_tokens=whole,
         fresh=whole - again,
         refed=again,
         cached=ended.cached_tokens,
-        refed_cached=min(again, ended.cached_tokens),
+        refed_cached=cached,
         estimated=estimated,
+        refed_usd=_amount(price.full, again) - _amount(price.saved, cached) if price is not None else Decimal(0),
+        refed_saved=_amount(price.saved, cached) if price is not None else Decimal(0),
+        unpriced=again if price is None else 0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """What tokens of a prompt cost."""
+
+    full: Decimal
+    """Of one that is not cached."""
+    saved: Decimal
+    """What is saved of it for one that is."""
+
+
+def _amount(price: Decimal, tokens: int) -> Decimal:
+    """What tokens cost, to the trillionth of a dollar: prices that were found by division do not end."""
+    return (price * tokens).quantize(_SMALLEST).normalize() if price and tokens else Decimal(0)
+
+
+def _price(ended: CallEnded, rates: Mapping[str, Decimal]) -> _Price | None:
+    """What a token of the prompt cost."""
+    saved = price_of(ended.saved_usd) or Decimal(0)
+    each = saved / ended.cached_tokens if saved and ended.cached_tokens else Decimal(0)
+    prompt = price_of(ended.prompt_usd)
+    full = (prompt + saved) / ended.input_tokens if prompt is not None else rates.get(ended.model)
+    return None if full is None else _Price(full, each)
+
+
+def _rates(calls: Iterable[CallEnded]) -> dict[str, Decimal]:
+    """What a token of a prompt costs, by model, where it follows from what whole calls cost: two of them tell the prices of
+    prompts and replies, and all others have to fit. Needed where calls have no `prompt_usd`."""
+    bills: dict[str, list[tuple[int, int, Decimal]]] = {}
+    for call in calls:
+        paid = price_of(call.usd)
+        if paid is not None:
+            whole = paid + (price_of(call.saved_usd) or Decimal(0))
+            bills.setdefault(call.model, []).append((call.input_tokens, call.output_tokens, whole))
+    found = {model: _rate(told) for model, told in bills.items()}
+    return {model: rate for model, rate in found.items() if rate is not None}
+
+
+def _rate(bills: list[tuple[int, int, Decimal]]) -> Decimal | None:
+    given, made, whole = bills[0]
+    given_2, made_2, whole_2 = max(bills, key=lambda bill: abs(given * bill[1] - bill[0] * made))
+    known = given * made_2 - given_2 * made
+    if not known:
+        return None
+    rate = (whole * made_2 - whole_2 * made) / known
+    reply = (given * whole_2 - given_2 * whole) / known
+    fits = all(abs(rate * bill[0] + reply * bill[1] - bill[2]) < _SMALLEST for bill in bills)
+    return rate if fits and rate >= 0 and reply >= 0 else None

@@ -6,15 +6,18 @@ went through `visible`, so no control character, terminal escape or invisible ma
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+from swarmlet.trace.rows import Fold, tree_rows
 
 if TYPE_CHECKING:
-    from swarmlet.trace.events import Digest, Fault
+    from swarmlet.trace.events import Asked, Digest, Fault
     from swarmlet.trace.journal.base import RunSummary
     from swarmlet.trace.read import CallRecord, StepRecord, ToolRecord, Trace
     from swarmlet.usage import Usage
@@ -60,29 +63,22 @@ def run_table(runs: Iterable[RunSummary]) -> Table:
     return Table(columns, _NUMBERS, rows)
 
 
-def step_table(trace: Trace) -> Table:
-    """The tree of steps, one row each. A group (a graph, a map, a round) shows the sums of what is below it."""
+def step_table(trace: Trace, *, fold: bool = False) -> Table:
+    """The tree of steps, one row each. A group (a graph, a map, a round) shows the sums of what is below it.
+
+    With `fold`, long lists of a large run are told in a row; see `swarmlet.trace.rows`.
+    """
     columns = ("step", "state", "time", "in", "cached", "out", "USD", "attempts", "notes")
-    rows: list[tuple[str, ...]] = [
-        (
-            label,
-            step.state,
-            duration(step.seconds),
-            *spent(step.usage),
-            attempts(step),
-            notes(step),
-        )
-        for label, step in _tree(trace.root)
-    ]
+    rows: list[tuple[str, ...]] = []
+    for row in tree_rows(trace.root, fold=fold):
+        one = row.of
+        if isinstance(one, Fold):
+            state = next(iter(one.states)) if len(one.states) == 1 else ""
+            rows.append((f"{row.lines}{one}", state, duration(one.seconds), *spent(one.usage), "", ""))
+            continue
+        said = (attempts(one), notes(one))
+        rows.append((row.lines + line(one.name), one.state, duration(one.seconds), *spent(one.usage), *said))
     return Table(columns, _NUMBERS, rows)
-
-
-def _tree(step: StepRecord, label: str = "", below: str = "") -> Iterator[tuple[str, StepRecord]]:
-    yield label + line(step.name), step
-    for child in step.children[:-1]:
-        yield from _tree(child, f"{below}├─ ", f"{below}│  ")
-    for child in step.children[-1:]:
-        yield from _tree(child, f"{below}└─ ", f"{below}   ")
 
 
 def spent(usage: Usage) -> tuple[str, str, str, str]:
@@ -151,6 +147,27 @@ def money(usage: Usage) -> str:
         return "?"
     amount = f"{usage.usd:.6f}" if usage.usd else "0"
     return f"> {amount}" if usage.unpriced_requests else amount
+
+
+def cost(usage: Usage) -> str:
+    """What was spent, in words."""
+    if not usage.total_tokens:
+        return "cost not known" if usage.unpriced_requests else "no tokens"
+    return f"{usage.input_tokens:,} tokens in ({usage.cached_tokens:,} cached), {usage.output_tokens:,} out, {money(usage)} USD"
+
+
+def takes(about: str, answers: object) -> str:
+    """What a question takes as its answer, in words: from what it is about and the JSON Schema of its answers."""
+    if about != "answer":
+        return "yes, no, or why not"
+    schema = cast("Mapping[str, object]", answers if isinstance(answers, Mapping) else {})
+    choices = schema.get("enum")
+    if isinstance(choices, list):
+        words = [choice if isinstance(choice, str) else json.dumps(choice) for choice in cast("list[object]", choices)]
+        return line(" / ".join(words))
+    said = {"boolean": "yes / no", "string": "text", "integer": "a whole number", "number": "a number"}
+    title = schema.get("title")
+    return said.get(str(schema.get("type")), f"JSON: {line(title)}" if isinstance(title, str) and title else "JSON")
 
 
 def moment(at: float) -> str:
@@ -223,7 +240,8 @@ def step_data(step: StepRecord, contents: Trace | None = None) -> Data:
 
     `path, node` (`null` for a group), `state, started_at, seconds, waited, usage, attempts, retries, calls, tools,
     notes, error`. With `contents`, the trace whose step it is, also `inputs` and `output`, each call's `request` and
-    `reply`, and each tool's `arguments` and `result`. `usage` counts what is below; the lists are the step's own.
+    `reply`, each tool's `arguments` and `result`, and `questions` to people with their `answers`. `usage` counts what is
+    below; the lists are the step's own.
     """
     started, ended = step.started, step.ended
     data: Data = {
@@ -244,7 +262,23 @@ def step_data(step: StepRecord, contents: Trace | None = None) -> Data:
     if contents:
         data["inputs"] = _values(contents, started.inputs if started else {})
         data["output"] = contents.value(ended.output) if ended else None
+        data["questions"] = [_question_data(asked, contents) for asked in step.asked]
+        data["answers"] = [{"at": told.at, "by": told.by, "answer": contents.value(told.answer)} for told in step.answered]
     return data
+
+
+def _question_data(asked: Asked, contents: Trace) -> Data:
+    schema = contents.value(asked.answers)
+    return {
+        "asked_at": asked.at,
+        "about": asked.about,
+        "question": contents.value(asked.question),
+        "takes": takes(asked.about, schema),
+        "schema": schema,
+        "tool": asked.tool or None,
+        "arguments": contents.value(asked.arguments),
+        "until": asked.until,
+    }
 
 
 def _call_data(call: CallRecord, contents: Trace | None) -> Data:

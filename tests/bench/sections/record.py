@@ -40,6 +40,8 @@ def called(step: Step) -> object:
 class Bare:
     """A runner that only calls the function: no record, no options, no context."""
 
+    at = 0.0
+
     def now(self, step: Step) -> Outcome | None:
         return Finished(called(step))
 
@@ -50,6 +52,8 @@ class Bare:
 @final
 class Untraced:
     """As this process's runner calls a sync function, but without any record of it."""
+
+    at = 0.0
 
     def __init__(self) -> None:
         self.state: RunState

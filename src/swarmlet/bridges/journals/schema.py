@@ -63,6 +63,7 @@ def prepare(connection: Connection, schema: str, name: str) -> None:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         if exists(connection, schema, name):
+            connection.execute("UPDATE format SET format = %s WHERE format < %s", (FORMAT, FORMAT))
             return
         if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchall():
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))

@@ -2,6 +2,7 @@
 
 flow      graphs and loops
 maps      lists and streams, item by item
+early     graphs and maps that begin with a list before it is whole
 choices   one of several: by value, by type, in order, by handing over
 contests  several at once or in turn, of which one result counts
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from swarmlet.engine.frames.choices import CascadeFrame, MatchFrame, SwitchFrame, TeamFrame, WithinFrame
 from swarmlet.engine.frames.contests import BestFrame, HedgeFrame, RaceFrame, VoteFrame
+from swarmlet.engine.frames.early import OfferedGraph
 from swarmlet.engine.frames.flow import GraphFrame, LoopFrame
 from swarmlet.engine.frames.maps import EachFrame
 from swarmlet.graph.best import BestShape
@@ -51,5 +53,5 @@ _FRAMES: Mapping[type, Callable[[Any, Place], Frame]] = {  # Any: each takes the
 def open_frame(node: AnyNode, place: Place) -> Frame:
     """The frame for an execution of `node`."""
     if isinstance(node.shape, GraphShape):
-        return GraphFrame(node.shape, node, place)
+        return (OfferedGraph if node.shape.plan.offers else GraphFrame)(node.shape, node, place)
     return _FRAMES[type(node.shape)](node.shape, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast, final
 
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from swarmlet.policy.options import Scope
 
 
-@final
 class GraphFrame(Frame):
     """A plan: each step starts when its own inputs are there."""
 
-    __slots__ = ("left", "plan", "values", "waiting")
+    __slots__ = ("left", "plan", "rest", "values", "waiting")
 
     def __init__(self, shape: GraphShape, node: AnyNode, place: Place) -> None:
         super().__init__(place)
@@ -33,12 +33,12 @@ class GraphFrame(Frame):
         self.values += [None] * len(shape.plan.steps)
         self.waiting: list[int] = list(shape.plan.waiting)
         self.left: int = len(shape.plan.steps)
+        self.rest: deque[int] = deque()
+        """Steps whose inputs are there, which come with the next helpings."""
 
     @override
     def begin(self) -> None:
-        for index, count in enumerate(self.plan.waiting):
-            if not count:
-                self._launch(index)
+        self._start([index for index, count in enumerate(self.plan.waiting) if not count])
         if not self.left:
             self._finish()
 
@@ -46,18 +46,42 @@ class GraphFrame(Frame):
     def finished(self, key: int, value: object) -> None:
         self.values[len(self.plan.inputs) + key] = value
         self.left -= 1
-        for dependent in self.plan.dependents[key]:
-            self.waiting[dependent] -= 1
-            if not self.waiting[dependent]:
+        dependents, waiting = self.plan.dependents[key], self.waiting
+        if len(dependents) == 1:  # a chain, a join
+            dependent = dependents[0]
+            waiting[dependent] -= 1
+            if not waiting[dependent]:
                 self._launch(dependent)
+        elif dependents:
+            for dependent in dependents:
+                waiting[dependent] -= 1
+            self._start([dependent for dependent in dependents if not waiting[dependent]])
         if not self.left:
             self._finish()
 
     @override
+    def more(self) -> None:
+        rest = self.rest
+        for _ in range(min(self.scheduler.helping, len(rest))):
+            self._launch(rest.popleft())
+        if rest:
+            self.scheduler.later(self)
+
+    @override
     def not_started(self) -> Iterator[tuple[str, AnyNode]]:
-        for row, waits in zip(self.plan.steps, self.waiting, strict=True):
-            if waits:
-                yield f"{self.path}/{row.path}", row.node
+        steps = self.plan.steps
+        for index in (*self.rest, *(index for index, waits in enumerate(self.waiting) if waits)):
+            yield f"{self.path}/{steps[index].path}", steps[index].node
+
+    def _start(self, indexes: Sequence[int]) -> None:
+        """Launch steps whose inputs are there: a helping of them now, the rest behind what is ready already."""
+        helping = self.scheduler.helping
+        for index in indexes[:helping]:
+            self._launch(index)
+        if len(indexes) > helping:
+            if not self.rest:
+                self.scheduler.later(self)
+            self.rest += indexes[helping:]
 
     def _launch(self, index: int) -> None:
         row = self.plan.steps[index]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, cast
 
 from typing_extensions import override
 
@@ -15,25 +15,38 @@ from swarmlet.graph.each import EachShape, Failed
 from swarmlet.trace.encode import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator
 
-    from swarmlet.engine.frame import Moment
     from swarmlet.graph.shape import AnyNode
 
 
-@final
 class EachFrame(Frame):
     """A map: as many items at once as the bound allows, results in the order of the items."""
 
-    __slots__ = ("causes", "ended", "good", "items", "pulling", "results", "running", "shape", "since", "source", "warm")
+    __slots__ = (
+        "asked",
+        "causes",
+        "ended",
+        "good",
+        "items",
+        "pulling",
+        "results",
+        "running",
+        "shape",
+        "since",
+        "source",
+        "warm",
+    )
 
     def __init__(self, shape: EachShape, place: Place) -> None:
         super().__init__(place)
         self.shape: EachShape = shape
-        self.since: Moment = place.scheduler.moment
-        self.items: Sequence[object] = ()
+        self.since: float = place.scheduler.at
+        self.items: list[object] = []
         self.source: AsyncIterator[object] | None = None
         self.pulling: bool = False
+        self.asked: bool = False
+        """Whether the scheduler is to ask for the next helping."""
         self.ended: bool = False
         """Whether every item has been started."""
         self.warm: bool = not shape.warm
@@ -74,7 +87,7 @@ class EachFrame(Frame):
     def failed(self, key: int, error: Exception) -> None:
         self.causes.append(error)
         if self.shape.on_error == "keep":
-            self.results[key] = _as_failed(error, f"{self.path}[{key}]")
+            self.results[key] = as_failed(error, f"{self.path}[{key}]")
         self.running -= 1
         self.warm = True
         if not self._too_few():
@@ -88,8 +101,13 @@ class EachFrame(Frame):
             if self._too_few():
                 return
         else:
-            self.since = self.scheduler.moment
+            self.since = self.scheduler.at
             self._launch(news)
+        self._go_on()
+
+    @override
+    def more(self) -> None:
+        self.asked = False
         self._go_on()
 
     @override
@@ -99,10 +117,17 @@ class EachFrame(Frame):
     def _go_on(self) -> None:
         """Start what the bound allows; complete if that was all."""
         bound = self.shape.concurrency if self.warm else 1
+        left = self.scheduler.helping
         while not self.ended and (bound is None or self.running < bound):
             if self.source is not None:
                 self._pull(self.source)
                 return
+            if not left:
+                if not self.asked:
+                    self.asked = True
+                    self.scheduler.later(self)
+                return
+            left -= 1
             self._launch(self.items[len(self.results)])
             self.ended = len(self.results) == len(self.items)
         if self.ended and not self.running and not self._hopeless(self.good):
@@ -115,7 +140,7 @@ class EachFrame(Frame):
 
     def _launch(self, item: object) -> None:
         index = len(self.results)
-        self.results.append(_MISSING)
+        self.results.append(MISSING)
         self.running += 1
         args = [item, *self.args[1:]]
         path = f"{self.path}[{index}]"
@@ -140,13 +165,15 @@ class EachFrame(Frame):
         return True
 
     def _found(self) -> list[object]:
-        return [value for value in self.results if value is not _MISSING]
+        return [value for value in self.results if value is not MISSING]
 
 
-_MISSING = object()
+MISSING = object()
+"""In the place of a result that is not there."""
 
 
-def _as_failed(error: Exception, path: str) -> Failed:
+def as_failed(error: Exception, path: str) -> Failed:
+    """What stands in the place of the result of an item that has failed."""
     cause = error.__cause__ if isinstance(error, StepFailed) and isinstance(error.__cause__, Exception) else error
     path = error.path if isinstance(error, RunError) else path
     if isinstance(cause, EarlierFailure):

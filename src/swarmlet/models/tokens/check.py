@@ -1,8 +1,7 @@
-"""Whether a prompt fits its model, and how good the estimates were."""
+"""Whether a prompt fits its model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swarmlet.errors import ContextTooLong
@@ -49,28 +48,3 @@ def _largest(count: Count) -> list[str]:
     if rest := ordered[_SHOWN:]:
         told.append(f"{len(rest)} others {sum(tokens for tokens, _ in rest):,}")
     return told
-
-
-@dataclass(slots=True)
-class Calibration:
-    """Compares estimates with what the server counted. Feed it `add(count.estimate, reply.input_tokens)`."""
-
-    samples: int = 0
-    estimated: int = 0
-    real: int = 0
-    highest: float = 0.0
-    """The largest real / estimate of one sample: above 1 an estimate was too low."""
-
-    def add(self, estimate: int, real: int) -> None:
-        """One call. A real count of 0 is left out: servers that do not count say 0."""
-        if real <= 0:
-            return
-        self.samples += 1
-        self.estimated += estimate
-        self.real += real
-        self.highest = max(self.highest, real / max(1, estimate))
-
-    @property
-    def error(self) -> float | None:
-        """The relative error over all samples, 0.1 for estimates 10 % too high; `None` before the first."""
-        return self.estimated / self.real - 1 if self.real else None

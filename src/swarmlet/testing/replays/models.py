@@ -23,6 +23,7 @@ from swarmlet.errors import (
     RateLimited,
     RequestRejected,
 )
+from swarmlet.models.base import Draft
 from swarmlet.models.profiles import Profile
 from swarmlet.testing.replays.call import cut_to, form_of
 
@@ -159,8 +160,8 @@ class ReplayedModels(AbstractAsyncContextManager["ReplayedModels", None]):
 
 
 async def _say(reply: ChatReply, on_text: OnText | None) -> ChatReply:
-    """The reply; to a listener in pieces, as a model would."""
-    if on_text is None:
+    """The reply; to a listener in pieces, as a model would. Nothing is begun with a draft: that would be a matter of timing."""
+    if on_text is None or isinstance(on_text, Draft):
         return reply
     begin, first = time.perf_counter(), None
     for piece in _PIECE.findall(reply.text):

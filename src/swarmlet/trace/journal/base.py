@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
     from swarmlet.errors import JournalError
     from swarmlet.trace.read import StepState
+    from swarmlet.trace.record import Draft
     from swarmlet.usage import Usage
 
-FORMAT = 2
-"""Of tables and exports. Raised when they, or the events, change in a way that older readers would misread."""
+FORMAT = 3
+"""Of tables. Raised when they, or the events, change in a way that older readers would misread."""
 
 
 # What is read
@@ -101,7 +102,7 @@ class Wanted:
 @final
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table of events: the event as JSON, and what the row repeats of it for queries."""
+    """A row of the table of events: the event as JSON, and what the row repeats of it for queries. See `packing`."""
 
     kind: str
     at: float
@@ -167,8 +168,8 @@ class Pruned:
 
 # Writing
 
-Told: TypeAlias = tuple[RunId, Event]
-"""An event, and the run that it is of."""
+Told: TypeAlias = "tuple[RunId, Event | list[Draft]]"
+"""An event, or several that follow one another, and the run that they are of."""
 
 
 @final
@@ -232,6 +233,10 @@ class Writer(Protocol):
 
     def event(self, run: RunId, event: Event) -> None:
         """Append an event."""
+        ...
+
+    def draft(self, run: RunId, draft: Draft) -> None:
+        """Append the event that a draft stands for."""
         ...
 
     def value(self, digest: Digest, content: bytes) -> None:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from swarmlet.errors import JournalError
 from swarmlet.trace.events import Digest, Event, RunStarted
-from swarmlet.trace.journal.base import FORMAT
-from swarmlet.trace.journal.tally import decoded, digests_of
+from swarmlet.trace.journal.tally import decoded, digests_of, encoded
 from swarmlet.trace.read import Trace
 from swarmlet.trace.record import digest_of
 
@@ -25,10 +24,14 @@ if TYPE_CHECKING:
     from swarmlet.trace.events import RunId
 
 _KIND: Final = "swarmlet"
+FORMAT: Final = 2
+"""Of the lines."""
 
 
-def exported(run: RunId, events: Iterable[tuple[str, Event]], content: Callable[[Digest], bytes | None]) -> Iterator[str]:
-    """The lines of a run, from its events (each with its JSON) and what knows its values."""
+def exported(
+    run: RunId, events: Iterable[tuple[str | None, Event]], content: Callable[[Digest], bytes | None]
+) -> Iterator[str]:
+    """The lines of a run, from its events (with their JSON, where they were written one by one) and what knows its values."""
     yield _line({"journal": _KIND, "format": FORMAT, "run": run})
     told: set[Digest] = set()
     for text, event in events:
@@ -39,7 +42,7 @@ def exported(run: RunId, events: Iterable[tuple[str, Event]], content: Callable[
             value = content(digest)
             if value is not None:
                 yield _line({"digest": digest, "content": value.decode("utf-8", "surrogateescape")})
-        yield _line({"event": json.loads(text)})
+        yield _line({"event": json.loads(encoded(event) if text is None else text)})
 
 
 def _line(data: dict[str, object]) -> str:

@@ -13,6 +13,7 @@ from swarmlet.errors import JournalError
 from swarmlet.trace.events import Answered, Asked, Digest, Event, RunId
 from swarmlet.trace.journal.base import Pruned, Question, Rule, RunSummary, Store, Upkeep, Wanted
 from swarmlet.trace.journal.exporting import exported
+from swarmlet.trace.journal.packing import STEPS, read_row
 from swarmlet.trace.journal.pruning import doomed
 from swarmlet.trace.journal.sqlite import store_of
 from swarmlet.trace.journal.tally import decoded
@@ -78,8 +79,9 @@ class Journal:
         """
         with self.store.looking() as look:
             found = self._find(look, run)
-            events = [event for _, event in self._events(look, found.id)]
-        return Trace(events, Values(self.store, events), lost=found.state == "lost")
+            inline: dict[Digest, bytes] = {}
+            events = [event for _, event in self._events(look, found.id, inline)]
+        return Trace(events, Values(self.store, events, inline), lost=found.state == "lost")
 
     def content(self, digest: Digest) -> bytes | None:
         """A recorded value as JSON; `None` if there is none of that name."""
@@ -103,7 +105,9 @@ class Journal:
         """A run as lines of JSON, with all its values: see `swarmlet.trace.journal.exporting`. `read_export` reads them."""
         with self.store.looking() as look:
             found = self._find(look, run).id
-            yield from exported(found, self._events(look, found), lambda digest: read(look, digest, self.name))
+            inline: dict[Digest, bytes] = {}
+            events = self._events(look, found, inline)
+            yield from exported(found, events, lambda digest: inline.get(digest) or read(look, digest, self.name))
 
     def verify(self) -> Verified:
         """Read everything and tell what is wrong."""
@@ -168,9 +172,10 @@ class Journal:
         there_are = f"the newest are {_ids(newest)}" if newest else "it holds none yet"
         raise JournalError(f"there is no run {run!r} in the journal {self.name}: {there_are}")
 
-    def _events(self, look: Look, run: RunId) -> Iterator[tuple[str, Event]]:
+    def _events(self, look: Look, run: RunId, inline: dict[Digest, bytes]) -> Iterator[tuple[str | None, Event]]:
         for row in look.events(run):
-            yield row.event, decoded(row.event, run, self.name)
+            for event in read_row(row, run, self.name, inline):
+                yield (None if row.kind == STEPS else row.event), event
 
     def _question(self, look: Look, run: RunId, name: str, since: float, event: Asked) -> Question:
         def value(digest: Digest | None) -> JsonValue:

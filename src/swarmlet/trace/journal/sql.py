@@ -10,13 +10,13 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast, final
 
 from swarmlet.errors import JournalError
-from swarmlet.trace.events import Digest, RunEnded, RunId, RunResumed, RunStarted
+from swarmlet.trace.events import Digest, RunId, RunStarted
 from swarmlet.trace.journal.base import Batch, Row, RunSummary, Told, Wanted
-from swarmlet.trace.journal.tally import Tally, as_shown, clean, encoded
+from swarmlet.trace.journal.packing import packed
+from swarmlet.trace.journal.tally import Tally, as_shown, at_of, clean
 from swarmlet.usage import Usage
 
 if TYPE_CHECKING:
-    from swarmlet.trace.events import Event
     from swarmlet.trace.read import StepState
 
 EventRow: TypeAlias = tuple[str, str, float, str | None, str]
@@ -99,9 +99,10 @@ class Tables:
         for run, event in batch.events:
             self._tallies[run].add(event)
         touched = {run: self._tallies[run] for run, _ in batch.events}
-        self._database.add_events([_row(run, event) for run, event in (*batch.events, *batch.answers)])
+        rows = packed((*batch.events, *batch.answers))
+        self._database.add_events([(run, row.kind, row.at, row.path, row.event) for run, row in rows])
         self._database.many(_UPDATE, [_update(run, tally) for run, tally in touched.items()])
-        self._database.many("UPDATE runs SET last = ? WHERE run = ?", [(event.at, run) for run, event in batch.answers])
+        self._database.many("UPDATE runs SET last = ? WHERE run = ?", [(at_of(event), run) for run, event in batch.answers])
 
     def _begin(self, told: Sequence[Told]) -> None:
         """Have the tallies of runs that are new, or that go on after another process had them."""
@@ -114,7 +115,7 @@ class Tables:
         for row in found:
             self._tallies[RunId(cast("str", row[0]))] = tally_of(row)
         for run, event in new.items():
-            self._tallies.setdefault(run, Tally(event.at, event.at, "running"))
+            self._tallies.setdefault(run, Tally(at_of(event), at_of(event), "running"))
 
 
 _INSERT: Final = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 'running', 0, 0, 0, 0, 0, '0', 0) ON CONFLICT DO NOTHING"
@@ -129,11 +130,6 @@ def _update(run: RunId, tally: Tally) -> tuple[object, ...]:
     usage = tally.usage
     tokens = (usage.requests, usage.input_tokens, usage.cached_tokens, usage.output_tokens)
     return (tally.last, tally.state, tally.steps, *tokens, str(usage.usd), usage.unpriced_requests, run)
-
-
-def _row(run: RunId, event: Event) -> EventRow:
-    path = None if isinstance(event, RunStarted | RunResumed | RunEnded) else clean(event.path)
-    return (run, event.kind, event.at, path, encoded(event))
 
 
 # Reading

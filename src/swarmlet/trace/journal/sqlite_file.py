@@ -58,10 +58,15 @@ _FROM_1_TO_2: Final = (
     "CREATE TABLE claims (run TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID",
     "CREATE INDEX runs_by_state ON runs (state, started)",
     "CREATE INDEX questions ON events (run, seq) WHERE kind IN ('asked', 'answered')",
+)
+
+_FROM_2_TO_3: Final = (
+    # rows of the kind `steps`, which hold several events: see `packing`
     f"PRAGMA user_version = {FORMAT}",
 )
 
-SCHEMA: Final = (*_FORMAT_1, f"PRAGMA application_id = {APPLICATION_ID}", *_FROM_1_TO_2)
+SCHEMA: Final = (*_FORMAT_1, f"PRAGMA application_id = {APPLICATION_ID}", *_FROM_1_TO_2, *_FROM_2_TO_3)
+_FROM: Final = {0: SCHEMA, 1: (*_FROM_1_TO_2, *_FROM_2_TO_3), 2: _FROM_2_TO_3}
 
 _REASONS: Final = {
     sqlite3.SQLITE_NOTADB: "it is not a swarmlet journal (not an SQLite file)",
@@ -238,7 +243,7 @@ def make_tables(connection: sqlite3.Connection, found: int) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in _FROM_1_TO_2 if found else SCHEMA:
+        for statement in _FROM[found]:
             connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:

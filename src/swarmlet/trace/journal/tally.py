@@ -13,14 +13,25 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from swarmlet.errors import JournalError
-from swarmlet.trace.events import Answered, CallEnded, Digest, Event, RunEnded, StepStarted, event_adapter
-from swarmlet.trace.record import call_usage
+from swarmlet.trace.events import (
+    Answered,
+    CallEnded,
+    Digest,
+    Event,
+    RunEnded,
+    StepStarted,
+    Unknown,
+    event_adapter,
+    unknown_event,
+)
+from swarmlet.trace.record import call_usage, is_begun
 from swarmlet.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from swarmlet.trace.read import StepState
+    from swarmlet.trace.record import Draft
 
 LIKE_A_DIGEST: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 """What may be the name of a recorded value: more than events name, and never less."""
@@ -36,8 +47,12 @@ class Tally:
     steps: int = 0
     usage: Usage = field(default_factory=Usage)
 
-    def add(self, event: Event) -> None:
-        """Count an event."""
+    def add(self, event: Event | list[Draft]) -> None:
+        """Count an event, or some."""
+        if isinstance(event, list):
+            self.last, self.state = event[-1][0], "running"
+            self.steps += sum(map(is_begun, event))
+            return
         self.last = event.at
         if isinstance(event, Answered):  # which may come after a suspended run has ended, and ends nothing itself
             return
@@ -48,6 +63,13 @@ class Tally:
             self.usage += call_usage(event)
 
 
+def at_of(event: Event | Draft | list[Draft]) -> float:
+    """When it happened; of several, the first."""
+    if isinstance(event, list):
+        return event[0][0]
+    return event[0] if isinstance(event, tuple) else event.at
+
+
 def as_shown(state: str, *, goes_on: bool) -> StepState:
     """A run without an end, whose process is gone, is lost."""
     return "lost" if state == "running" and not goes_on else cast("StepState", state)
@@ -55,6 +77,8 @@ def as_shown(state: str, *, goes_on: bool) -> StepState:
 
 def encoded(event: Event) -> str:
     """An event as JSON."""
+    if isinstance(event, Unknown):
+        return event.data
     try:
         return event_adapter().dump_json(event).decode()
     except PydanticSerializationError:  # half a surrogate pair in a text, which some servers do send
@@ -66,6 +90,8 @@ def decoded(text: str, run: str, store: str) -> Event:
     try:
         return event_adapter().validate_json(text)
     except (ValidationError, TypeError) as error:
+        if (unknown := unknown_event(text)) is not None:
+            return unknown
         raise JournalError(
             f"run {run!r} in the journal {store} has an event that this swarmlet cannot read: "
             "a newer swarmlet may have written it, or it is damaged"
@@ -78,7 +104,10 @@ def clean(text: str) -> str:
 
 
 def digests_of(event: Event) -> Iterator[Digest]:
-    """The recorded values that an event names."""
+    """The recorded values that an event names; of an unknown event, what may be some."""
+    if isinstance(event, Unknown):
+        yield from map(Digest, LIKE_A_DIGEST.findall(event.data))
+        return
     kind: type = type(event)
     for name in _fields_with_digests(kind):
         value: object = getattr(event, name)

@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, final
 
 from swarmlet.errors import JournalError, RunTaken
 from swarmlet.trace.events import Answered, Digest, Event, RunEnded, RunId
-from swarmlet.trace.journal.base import Batch, Pruned, Store, Upkeep
+from swarmlet.trace.journal.base import Batch, Pruned, Store, Told, Upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
+
+    from swarmlet.trace.record import Draft
 
 T = TypeVar("T")
 
 _GROUP: Final = 1_000
 """The most items in one commit."""
 
-_HIGH_WATER: Final = 2_000
+HIGH_WATER: Final = 2_000
 """So many items may wait for the thread before the event loop has to wait for it."""
 
 _CLOSE_SECONDS: Final = 10.0
@@ -34,13 +36,27 @@ _CLOSE_SECONDS: Final = 10.0
 
 
 @final
-@dataclass(slots=True)
-class Happened:
-    """An event of a run."""
+class Drafts:
+    """Events of a run that follow one another: the event loop adds to them until the thread takes what there is."""
 
-    by: object
-    run: RunId
-    event: Event
+    __slots__ = ("queued", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: list[Draft] = []
+        self.queued: bool = False
+        """Whether the thread is to take them."""
+
+    def take(self) -> list[Draft]:
+        """What there is. What is added meanwhile is queued again, so that nothing is left behind."""
+        self.queued = False
+        count = len(self.waiting)
+        taken = self.waiting[:count]
+        del self.waiting[:count]
+        return taken
+
+
+Happened: TypeAlias = "tuple[object, RunId, Event | Drafts]"
+"""What has happened in a run, and the writer by which it comes. A tuple, as there are very many."""
 
 
 @final
@@ -86,7 +102,7 @@ class Job:
     failure: JournalError | None = None
 
 
-Item: TypeAlias = Happened | Kept | Claim | Release | Job | Callable[[], object] | None
+Item: TypeAlias = "Happened | Kept | Claim | Release | Job | Callable[[], object] | None"
 """Something to write or to do, a call to make once all before it is durable, or the end."""
 
 
@@ -153,7 +169,7 @@ class WriterThread:
     def put(self, item: Item) -> None:
         """Queue `item`; wait for the thread if far too much is queued."""
         self._queue.put(item)
-        if self._queue.qsize() > _HIGH_WATER and self._thread.is_alive():
+        if self._queue.qsize() > HIGH_WATER and self._thread.is_alive():
             written = threading.Event()
             self._queue.put(written.set)
             written.wait()
@@ -214,39 +230,41 @@ class WriterThread:
         for item in group:
             if isinstance(item, Kept):
                 values[item.digest] = item.content
-        told = [item for item in group if isinstance(item, Happened)]
+        told: list[Happened] = [item for item in group if isinstance(item, tuple)]
         if self.error or not (values or told):
             return
         self._claim_for(told)
         mine, answers = [item for item in told if self._writes(item)], [item for item in told if self._answers(item)]
-        batch = Batch(values, [(item.run, item.event) for item in mine], [(item.run, item.event) for item in answers])
+        batch = Batch(values, list(_taken(mine)), list(_taken(answers)))
         lost = self._try(lambda: self._backend.append(batch), set[RunId]())
         self._lose(lost)
-        ended = {item.run for item in mine if isinstance(item.event, RunEnded)}
+        ended = {run for _, run, event in mine if isinstance(event, RunEnded)}
         self._drop([run for run in ended if not self._held[run].explicit and not self._held[run].taken])
 
     def _claim_for(self, told: list[Happened]) -> None:
         """Claim the runs that are written to without a claim."""
         new: dict[RunId, object] = {}
-        for item in told:
-            if item.run not in self._held and not isinstance(item.event, Answered):
-                new.setdefault(item.run, item.by)
+        for by, run, event in told:
+            if run not in self._held and not isinstance(event, Answered):
+                new.setdefault(run, by)
         if new:
             refused = self._try(lambda: self._backend.claim(list(new)), dict[RunId, str]())
             for run, by in new.items():
                 self._held[run] = _Held(by, explicit=False, taken=run in refused)
 
     def _writes(self, item: Happened) -> bool:
-        held = self._held.get(item.run)
+        by, run, event = item
+        held = self._held.get(run)
         if held is None:
             return False
-        if held.by is not item.by and not isinstance(item.event, Answered):
-            self._refused.add((id(item.by), item.run))
-        return held.by is item.by and not held.taken
+        if held.by is not by and not isinstance(event, Answered):
+            self._refused.add((id(by), run))
+        return held.by is by and not held.taken
 
     def _answers(self, item: Happened) -> bool:
-        held = self._held.get(item.run)
-        return isinstance(item.event, Answered) and (held is None or held.by is not item.by)
+        by, run, event = item
+        held = self._held.get(run)
+        return isinstance(event, Answered) and (held is None or held.by is not by)
 
     def _lose(self, runs: set[RunId]) -> None:
         for run in runs:
@@ -314,6 +332,14 @@ class WriterThread:
         told = JournalError(f"cannot use the journal {self._name}: {type(error).__name__}: {error}")
         told.__cause__ = error
         return told
+
+
+def _taken(items: list[Happened]) -> Iterator[Told]:
+    for _, run, event in items:
+        if not isinstance(event, Drafts):
+            yield run, event
+        elif drafts := event.take():
+            yield run, drafts
 
 
 def _nobody(_: JournalError | None) -> None:

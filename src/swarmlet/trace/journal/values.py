@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, final
 
 from swarmlet.errors import JournalError
@@ -21,8 +21,10 @@ _AHEAD: Final = 200
 class Values:
     """What a `Trace` asks for values. Keeps those of its last look, and no others."""
 
-    def __init__(self, store: Store, events: Sequence[Event]) -> None:
+    def __init__(self, store: Store, events: Sequence[Event], inline: Mapping[Digest, bytes]) -> None:
         self._store = store
+        self._inline = inline
+        """Those that were written with the events."""
         self._events = events
         self._order: list[Digest] = []
         self._places: dict[Digest, int] = {}
@@ -30,6 +32,8 @@ class Values:
 
     def __call__(self, digest: Digest) -> bytes | None:
         """A value as JSON; `None` if there is none of that name. Raises `JournalError`."""
+        if (inline := self._inline.get(digest)) is not None:
+            return inline
         if digest not in self._known:
             wanted = self._following(digest)
             with self._store.looking() as look:
@@ -42,7 +46,7 @@ class Values:
         if not self._places:
             for event in self._events:
                 for each in digests_of(event):
-                    if each not in self._places:
+                    if each not in self._places and each not in self._inline:
                         self._places[each] = len(self._order)
                         self._order.append(each)
         place = self._places.get(digest)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, final
 from swarmlet.errors import JournalError
 from swarmlet.trace.events import Answered, Digest, RunEnded, RunResumed, RunStarted
 from swarmlet.trace.journal.base import Look, RunSummary, Wanted
-from swarmlet.trace.journal.tally import Tally, as_shown, clean, decoded, digests_of
+from swarmlet.trace.journal.packing import read_row, repeats
+from swarmlet.trace.journal.tally import Tally, as_shown, digests_of
 from swarmlet.trace.record import digest_of
 
 if TYPE_CHECKING:
     from swarmlet.trace.events import Event
-    from swarmlet.trace.journal.base import Row
 
 
 @final
@@ -56,28 +56,32 @@ class _Reading:
         self._run = run
         self._store = store
         self._whole = whole
+        self._inline: dict[Digest, bytes] = {}
         self.count = 0
 
     def problems(self, look: Look) -> Iterator[str]:
         """What is wrong with it."""
         tally: Tally | None = None
         for row in look.events(self._run.id):
-            self.count += 1
             try:
-                event = decoded(row.event, self._run.id, self._store)
+                events = read_row(row, self._run.id, self._store, self._inline)
             except JournalError:
-                yield f"event {self.count} cannot be read"
+                yield f"event {self.count + 1} cannot be read"
                 return
-            yield from self._of_event(row, event, tally)
-            if tally is None:
-                tally = Tally(event.at, event.at, "running")
-            tally.add(event)
+            if not repeats(row, events):
+                yield f"event {self.count + 1} ({row.kind}): its row says other things than the event"
+            for event in events:
+                self.count += 1
+                yield from self._of_event(event, tally)
+                if tally is None:
+                    tally = Tally(event.at, event.at, "running")
+                tally.add(event)
         if tally is None:
             yield "it has no events"
         elif self._differs(tally):
             yield "the list of runs says other things of it than its events"
 
-    def _of_event(self, row: Row, event: Event, tally: Tally | None) -> Iterator[str]:
+    def _of_event(self, event: Event, tally: Tally | None) -> Iterator[str]:
         place = f"event {self.count} ({event.kind})"
         if (tally is None) != isinstance(event, RunStarted):
             yield f"{place} is out of order: run_started comes first, and once"
@@ -86,11 +90,8 @@ class _Reading:
         over = tally is not None and tally.state == "finished"
         if over and not isinstance(event, RunResumed | RunEnded | Answered):
             yield f"{place} comes after the end of the run"
-        path = None if isinstance(event, RunStarted | RunResumed | RunEnded) else clean(event.path)
-        if (row.kind, row.at, row.path) != (event.kind, event.at, path):
-            yield f"{place}: its row says other things than the event"
         for digest in digests_of(event):
-            if digest not in self._whole:
+            if digest not in self._whole and digest not in self._inline:
                 yield f"{place} names the value {digest}, which is not there"
 
     def _differs(self, tally: Tally) -> bool:

@@ -18,10 +18,12 @@ import anyio.lowlevel
 from swarmlet.errors import JournalError
 from swarmlet.trace.events import Digest, Event, RunId, TextDelta
 from swarmlet.trace.journal.base import Pruned, Store, Upkeep
-from swarmlet.trace.journal.thread import Claim, Happened, Item, Job, Kept, Release, acquire, leave
+from swarmlet.trace.journal.thread import HIGH_WATER, Claim, Drafts, Item, Job, Kept, Release, acquire, leave
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from swarmlet.trace.record import Draft
 
 
 @final
@@ -46,6 +48,8 @@ class JournalWriter:
         self.store: Store = store_of(journal)
         self._thread = acquire(self.store)
         self._closed = False
+        self._open: dict[RunId, Drafts] = {}
+        """The drafts of each run since its last event."""
 
     @property
     def error(self) -> JournalError | None:
@@ -55,7 +59,20 @@ class JournalWriter:
     def event(self, run: RunId, event: Event) -> None:
         """Append `event` to the record of `run`. Pieces of text are not kept."""
         if not isinstance(event, TextDelta):
-            self._put(Happened(self, run, event))
+            self._open.pop(run, None)
+            self._put((self, run, event))
+
+    def draft(self, run: RunId, draft: Draft) -> None:
+        """Append the event that a draft stands for: it is written out by the writer's thread."""
+        drafts = self._open.get(run)
+        if drafts is None:
+            drafts = self._open[run] = Drafts()
+        drafts.waiting.append(draft)
+        if not drafts.queued:
+            drafts.queued = True
+            self._put((self, run, drafts))
+        elif len(drafts.waiting) > HIGH_WATER and not self._closed:
+            self._thread.wait()
 
     def value(self, digest: Digest, content: bytes) -> None:
         """Keep a value, once for all runs."""

@@ -1,0 +1,102 @@
+"""Steps that are written together: most events of most runs are beginnings and ends of steps, and a row each is dear.
+
+A row of kind `steps` holds those that follow one another in a run, as a list of JSON. An item is `[at, path, node, waited,
+[name, ...], [value, ...]]` for a step that began and `[at, path, value]` for one that has finished, both with the values
+themselves, where these are scalars; any other event of a step is an object, as in a row of its own. Readers get events and
+values, and do not see the difference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, cast
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from swarmlet.errors import JournalError
+from swarmlet.trace.encode import to_any_json
+from swarmlet.trace.events import Digest, Event, RunEnded, RunResumed, RunStarted, StepEnded, StepStarted, event_adapter
+from swarmlet.trace.journal.base import Row
+from swarmlet.trace.journal.tally import at_of, clean, decoded, encoded
+from swarmlet.trace.record import digest_of
+
+if TYPE_CHECKING:
+    from swarmlet.trace.events import RunId
+    from swarmlet.trace.journal.base import Told
+    from swarmlet.trace.record import Draft
+
+    Item = Draft | StepStarted | StepEnded
+STEPS: Final = "steps"
+"""The kind of such rows."""
+
+
+def packed(told: Iterable[Told]) -> list[tuple[RunId, Row]]:
+    """What happened, as rows; those of each run are in order."""
+    found: list[tuple[RunId, Event | list[Item]]] = []
+    going: dict[RunId, list[Item]] = {}
+    for run, event in told:
+        if not isinstance(event, list | StepStarted | StepEnded):
+            going.pop(run, None)
+            found.append((run, event))
+            continue
+        if (pack := going.get(run)) is None:
+            pack = going[run] = []
+            found.append((run, pack))
+        pack += event if isinstance(event, list) else [event]
+    return [(run, _of_steps(one) if isinstance(one, list) else _row(one)) for run, one in found]
+
+
+def read_row(row: Row, run: str, store: str, values: dict[Digest, bytes]) -> list[Event]:
+    """The events of a row; values that stand in it are added to `values`. Raises `JournalError`."""
+    if row.kind != STEPS:
+        return [decoded(row.event, run, store)]
+    try:
+        items = cast("list[object]", from_json(row.event))
+        return [_event_of(item, values) for item in items]
+    except (ValueError, TypeError, ValidationError) as error:
+        raise JournalError(f"run {run!r} in the journal {store} has steps that cannot be read: it is damaged") from error
+
+
+def repeats(row: Row, events: list[Event]) -> bool:
+    """Whether the columns of a row say the same as its events."""
+    if row.kind == STEPS:
+        return bool(events) and (row.at, row.path) == (events[0].at, None)
+    return (row.kind, row.at, row.path) == (events[0].kind, events[0].at, _path(events[0]))
+
+
+def _of_steps(items: list[Item]) -> Row:
+    at = at_of(items[0])
+    try:
+        return Row(STEPS, at, None, to_json(items).decode())
+    except PydanticSerializationError:  # half a surrogate pair in an error's text or a path
+        plain = [event_adapter().dump_python(item) if isinstance(item, StepStarted | StepEnded) else item for item in items]
+        return Row(STEPS, at, None, clean(json.dumps(plain, ensure_ascii=False)))
+
+
+def _event_of(item: object, values: dict[Digest, bytes]) -> Event:
+    match item:
+        case [float() | int() as at, str(path), str(node), float() | int() as waited, list(), list()]:
+            names, given = cast("list[list[object]]", item[4:])
+            inputs: dict[str, Digest | None] = {str(name): _kept(one, values) for name, one in zip(names, given, strict=True)}
+            return StepStarted(at=at, path=path, node=node, inputs=inputs, waited=waited)
+        case [float() | int() as at, str(path), value]:
+            return StepEnded(at=at, path=path, state="finished", output=_kept(value, values))
+        case _:
+            return event_adapter().validate_python(item)
+
+
+def _kept(value: object, values: dict[Digest, bytes]) -> Digest:
+    content = to_any_json(value)
+    digest = digest_of(content)
+    values[digest] = content
+    return digest
+
+
+def _row(event: Event) -> Row:
+    return Row(event.kind, event.at, _path(event), encoded(event))
+
+
+def _path(event: Event) -> str | None:
+    return None if isinstance(event, RunStarted | RunResumed | RunEnded) else clean(event.path)
