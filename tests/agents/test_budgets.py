@@ -157,8 +157,13 @@ async def test_a_call_that_broke_off_may_have_been_billed(scripted_server: Scrip
 
     @node
     async def spend(text: str) -> int:
-        with anyio.move_on_after(0.2):
+        async def broken_off() -> None:
             await current().run(ask, text)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(broken_off)
+            await scripted_server.wait_for_async(in_flight=1)
+            group.cancel_scope.cancel()
         return current().budget.tokens or 0
 
     left = (await outcome(spend.with_options(budget=Budget(tokens=1000)), "hi")).output

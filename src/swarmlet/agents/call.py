@@ -253,6 +253,7 @@ class Call:
                 cached_tokens=reply.cached_tokens,
                 output_tokens=reply.output_tokens,
                 usd=_money(usd),
+                prompt_usd=_money(self.model.profile.usd(reply.service_tier, reply.input_tokens, reply.cached_tokens, 0)),
                 saved_usd=_money(saved_by_cache(self.model.profile, reply.service_tier, reply.cached_tokens)),
                 unknown_cost=not _tells_usage(reply),
                 finish_reason=reply.finish_reason,

@@ -103,8 +103,10 @@ class Launcher(Protocol):
         *,
         apart: bool = False,
         since: float | None = None,
+        held: float = 0.0,
     ) -> None:
-        """Start `node` as child `key` of `frame`. Its inputs have been there `since` then, if not since now."""
+        """Start `node` as child `key` of `frame`. Its inputs have been there `since` then, if not since now, and it was `held`
+        back for so long since, as there was no place for it."""
         ...
 
     def later(self, frame: Frame) -> None:

@@ -19,7 +19,6 @@ from swarmlet.engine.isolate import in_context
 from swarmlet.engine.step import (
     Drained,
     Outcome,
-    Rest,
     Step,
     all_failed,
     as_failure,
@@ -38,6 +37,7 @@ from swarmlet.trace.events import Decided, StepNotStarted, StepRetried
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from contextvars import Context
     from types import TracebackType
 
     from swarmlet.engine.run_state import RunState
@@ -54,6 +54,19 @@ level takes about ten calls of Python's stack, which holds a thousand."""
 def time_left() -> float:
     """Seconds until the nearest deadline around this task; infinite without one."""
     return anyio.current_effective_deadline() - anyio.current_time()
+
+
+@final
+class _Rest:
+    """What is left to do of a function that has begun and waits: its coroutine, and what that wishes of the event loop."""
+
+    __slots__ = ("begun", "context", "current", "wish")
+
+    def __init__(self, begun: Coroutine[object, object, object], wish: object, context: Context, current: Current) -> None:
+        self.begun: Coroutine[object, object, object] = begun
+        self.wish: object = wish
+        self.context: Context = context
+        self.current: Current = current
 
 
 @final
@@ -86,7 +99,7 @@ class LocalRunner:
         try:
             value = context.run(entered, current, leaf.call, step.args, step.kwargs)
             if iscoroutine(value):  # also of a sync wrapper round an async function
-                step.rest = Rest(value, context.run(value.send, None), context, current)
+                step.rest = _Rest(value, context.run(value.send, None), context, current)
                 return None
         except StopIteration as stop:
             value = stop.value
@@ -103,13 +116,13 @@ class LocalRunner:
 
     def run(self, step: Step) -> Awaitable[Outcome]:
         """Execute `step`, with its start and its end in the record whatever happens."""
-        if step.rest is not None:
+        if isinstance(step.rest, _Rest):
             return self._finish(step, step.rest)
         if step.scope.gates and isinstance(step.node.shape, Leaf):
             return self._in_turn(step)
         return self._recorded(step, None)
 
-    async def _finish(self, step: Step, rest: Rest) -> Outcome:
+    async def _finish(self, step: Step, rest: _Rest) -> Outcome:
         """Let a function go on that `now` has begun."""
         try:
             value = await in_context(rest.context, rest.begun, rest.wish)
@@ -124,7 +137,9 @@ class LocalRunner:
     async def _in_turn(self, step: Step) -> Outcome:
         """Execute a step behind the bounds on concurrency around it."""
         lease = Lease(step.scope.gates)
+        before = self._now()
         await lease.take()
+        step.held += self._now() - before
         try:
             if step.scope.ended or (self.state.draining and not step.scope.dynamic):
                 recorder = self.state.recorder

@@ -65,7 +65,7 @@ class RunState:
     """Who has other processes execute steps whose nodes name a queue; without one they are executed here."""
     over: bool = False
     """Whether the run has ended."""
-    yielded: float = 0.0
+    yielded: float = field(init=False)
     """When steps that run nodes themselves last let other tasks have a turn."""
     draining: bool = False
     """Whether no step may be started any more but what running ones start themselves."""
@@ -75,6 +75,9 @@ class RunState:
     _claims: dict[int, tuple[str, object]] = field(default_factory=dict[int, tuple[str, object]])
     """Who reads which source, with the source itself, so that its id is nobody else's."""
     _reservations: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+
+    def __post_init__(self) -> None:
+        self.yielded = self.recorder.now()
 
     async def durable(self) -> None:
         """Return when what was recorded cannot be lost any more, so that what comes next may rely on it."""

@@ -147,8 +147,10 @@ class Scheduler:
         *,
         apart: bool = False,
         since: float | None = None,
+        held: float = 0.0,
     ) -> None:
-        """Start `node` as child `key` of `frame`. Its inputs have been there `since` then, if not since now.
+        """Start `node` as child `key` of `frame`. Its inputs have been there `since` then, if not since now, and it was `held`
+        back for so long since, as there was no place for it.
 
         A leaf becomes a step. So does a node with options of its own, one that must be able to fail alone (`apart`), and one
         that may be done while nodes inside still run: its runner executes it in a scheduler of its own, inside one cancel
@@ -156,7 +158,7 @@ class Scheduler:
         """
         shape = node.shape
         if isinstance(shape, Leaf) or apart or not node.options.empty or shape.ends_early:
-            self.ready.append(Step(path, node, args, kwargs, scope, frame, key, self.at if since is None else since))
+            self.ready.append(Step(path, node, args, kwargs, scope, frame, key, self.at if since is None else since, held))
         else:
             now, self.at = self.at, self.at if since is None else since
             self._open(node, args, kwargs, path, scope, frame, key)

@@ -9,10 +9,8 @@ from swarmlet.errors import BudgetExceeded, RunError, StepFailed, StepsFailed
 from swarmlet.trace.encode import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence
-    from contextvars import Context
+    from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 
-    from swarmlet.engine.context import Current
     from swarmlet.engine.frame import Frame
     from swarmlet.graph.shape import AnyNode
     from swarmlet.graph.signature import Signature
@@ -20,27 +18,15 @@ if TYPE_CHECKING:
 
 
 @final
-class Rest:
-    """What is left to do of a function that has begun and waits: its coroutine, and what that wishes of the event loop."""
-
-    __slots__ = ("begun", "context", "current", "wish")
-
-    def __init__(self, begun: Coroutine[object, object, object], wish: object, context: Context, current: Current) -> None:
-        self.begun: Coroutine[object, object, object] = begun
-        self.wish: object = wish
-        self.context: Context = context
-        self.current: Current = current
-
-
-@final
 class Step:
     """One execution of a node: its path names it within the run, whatever the timing.
 
-    `ready` is when its inputs were there. `frame` and `key` are the scheduler's own.
-    `looked_up`: the record of earlier processes has no outcome of it. `rest`: it was begun, and this is what is left to do.
+    `ready` is when its inputs were there; `held`: seconds since then in which it waited for a place among others. `frame` and
+    `key` are the scheduler's own. `looked_up`: the record of earlier processes has no outcome of it. `rest`: it was begun, and
+    this is what its runner has left to do.
     """
 
-    __slots__ = ("args", "frame", "key", "kwargs", "looked_up", "node", "path", "ready", "rest", "scope")
+    __slots__ = ("args", "frame", "held", "key", "kwargs", "looked_up", "node", "path", "ready", "rest", "scope")
 
     def __init__(
         self,
@@ -52,6 +38,7 @@ class Step:
         frame: Frame | None = None,
         key: int = 0,
         ready: float | None = None,
+        held: float = 0.0,
     ) -> None:
         self.path: str = path
         self.node: AnyNode = node
@@ -61,8 +48,9 @@ class Step:
         self.frame: Frame | None = frame
         self.key: int = key
         self.ready: float | None = ready
+        self.held: float = held
         self.looked_up: bool = False
-        self.rest: Rest | None = None
+        self.rest: object = None
 
     def named_arguments(self) -> dict[str, object]:
         """The arguments by parameter."""

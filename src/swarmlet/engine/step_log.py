@@ -80,10 +80,12 @@ class StepLog:
             form = self._forms.get(id(node)) or self._form(node)
             args = step.args
             if form.scalars is not None and [type(value) for value in args] == form.scalars:
-                recorder.draft((at, step.path, node.origin, waited, form.names, args))
+                recorder.draft((at, step.path, node.origin, waited, step.held, form.names, args))
                 return at
         inputs, problems = keep_values(recorder, step.named_arguments(), node.encode_inputs)
-        recorder.emit(StepStarted(at=at, path=step.path, node=node.origin, inputs=inputs, waited=waited))
+        recorder.emit(
+            StepStarted(at=at, path=step.path, node=node.origin, inputs=inputs, waited=waited, place_waited=step.held)
+        )
         if problems:
             self.note(step.path, *problems)
         return at

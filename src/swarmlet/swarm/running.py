@@ -93,6 +93,7 @@ class Running:
         self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
         self.state.desk = self.desk
         self.state.dispatcher = self.dispatcher
+        self.recorder.plan = lambda: dump(fingerprint(self.node))
         if self.journaled:
             self.recorder.resumable = True
             self.state.flush = self._durable

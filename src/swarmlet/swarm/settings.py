@@ -37,6 +37,13 @@ def check_settings(model: object, models: Sequence[object], limits: object, limi
         raise GraphError(f"Swarm(limit_store=) takes RedisLimits(...) or PostgresLimits(...), not {limit_store!r}")
 
 
+def check_listeners(listeners: Sequence[object]) -> None:
+    """Raise `GraphError` for what cannot be told what runs record."""
+    for one in listeners:
+        if isinstance(one, type) or not hasattr(one, "wants_text"):
+            raise GraphError(f"Swarm(listeners=) takes listeners, such as OtelTracer(), not {one!r}")
+
+
 async def open_resource(stack: AsyncExitStack, kind: type, wanted: object) -> object:
     """The resource of this type: as it was given, or opened for as long as `stack`."""
     if isinstance(wanted, kind):

@@ -38,7 +38,7 @@ from swarmlet.swarm.past import (
 )
 from swarmlet.swarm.people import answer_later, inbox
 from swarmlet.swarm.running import Running
-from swarmlet.swarm.settings import check_settings, check_spending, open_resource
+from swarmlet.swarm.settings import check_listeners, check_settings, check_spending, open_resource
 from swarmlet.swarm.stream import Stream, StreamSink
 from swarmlet.trace.encode import to_any_json
 from swarmlet.trace.events import RunId
@@ -125,6 +125,7 @@ class Swarm:
         self._wanted = dict(resources or {})
         self._capture = capture
         self._workers = workers
+        check_listeners(listeners)
         self._listeners: list[Listener] = list(listeners)
         self._stack: AsyncExitStack | None = None
         self._resources: dict[type, object] = {}
@@ -162,7 +163,7 @@ class Swarm:
             with anyio.CancelScope(shield=True):
                 await self._all_ended()
 
-    async def drain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # what it says is more than a cancel
+    async def drain(self, timeout: float | None = None) -> None:  # what it says is more than a cancel
         """Stop gracefully: running steps finish, no new ones start, and runs that are not done then end with `RunStopped`.
 
         Returns when all runs have ended. What was not started is in their traces (`trace.not_started()`), and with a journal
@@ -228,7 +229,7 @@ class Swarm:
                 with send:
                     try:
                         stream.finish(await self._run(recorder, node, args, kwargs, desk=desk))
-                    except Exception as error:  # noqa: BLE001  # raised to the reader of the stream, or below
+                    except Exception as error:  # raised to the reader of the stream, or below
                         stream.fail(error)
 
             try:
@@ -236,7 +237,7 @@ class Swarm:
                     group.start_soon(work)
                     try:
                         yield stream
-                    except Exception as error:  # noqa: BLE001  # raised below: a task group would wrap it into a group
+                    except Exception as error:  # raised below: a task group would wrap it into a group
                         left = error
                     group.cancel_scope.cancel()
             except BaseExceptionGroup as error:

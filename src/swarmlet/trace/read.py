@@ -23,6 +23,7 @@ from swarmlet.trace.events import (
     Event,
     RunEnded,
     RunId,
+    RunResumed,
     RunStarted,
     StepNotStarted,
     Unknown,
@@ -184,6 +185,17 @@ class Trace:
         some = [each for _, each in zip(range(21), known, strict=False)]
         named = ", ".join([*some[:20], "..."] if len(some) > 20 else some)
         return KeyError(f"no {what} {name!r} in run {self.run_id}; there are: {named}")
+
+    def plan(self) -> bytes | None:
+        """The graph as it was when the run began, or was last resumed, as JSON: see `swarmlet.graph.fingerprint`. `None` if it
+        is not known."""
+        digest: Digest | None = None
+        for event in self._but_drafts():
+            if isinstance(event, RunStarted | RunResumed):
+                digest = event.plan or digest
+        if digest is None and self._extent is not None and (plan := self._extent.recorder.plan) is not None:
+            return plan()
+        return self.content(digest)
 
     def content(self, digest: Digest | None) -> bytes | None:
         """A recorded value as JSON; `None` if it was not captured."""

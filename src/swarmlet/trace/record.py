@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from swarmlet.trace.events import Event, RunId
 
 Draft: TypeAlias = (
-    tuple[float, str, str, float, Sequence[str], Sequence[object]]
+    tuple[float, str, str, float, float, Sequence[str], Sequence[object]]
     | tuple[float, str, object]
     | tuple[float, str, object, Encoder]
 )
-"""Of a `StepStarted`: at, path, node, waited, the names of its arguments, and their values. Of the `StepEnded` of a step that
-has finished: at, path and its result, with what writes that, if it is no scalar of its declared type."""
+"""Of a `StepStarted`: at, path, node, waited, place_waited, the names of its arguments, and their values. Of the `StepEnded`
+of a step that has finished: at, path and its result, with what writes that, if it is no scalar of its declared type."""
+
 
 _SCALARS = frozenset((str, int, bool, type(None)))
 _SHORT = 200
@@ -44,7 +45,10 @@ def steady_clock() -> Callable[[], float]:
 
 
 class Sink(Protocol):
-    """Takes what a run records, as it happens. Called on the event loop: it must be quick and must not raise."""
+    """Takes what a run records, as it happens. Called on the event loop: it must be quick and must not raise.
+
+    An event is told in the context in which the work is done that it tells of: of a beginning before, of an end after it.
+    """
 
     def event(self, run: RunId, event: Event) -> None:
         """Take one event."""
@@ -96,6 +100,8 @@ class Recorder:
     """The digests of short values that were just kept: what one step returns, others take."""
     earlier: Callable[[Digest], bytes | None] | None = None
     """Where values are that an earlier process has recorded."""
+    plan: Callable[[], bytes] | None = None
+    """Tells the graph that runs, as JSON, for readers of a record that does not hold it."""
     _of_drafts: dict[Digest, bytes] = field(default_factory=dict[Digest, bytes])
     """Values that stand in drafts: sinks have these with the drafts."""
     _written: int = 0
@@ -174,12 +180,12 @@ class Recorder:
 
     def _event_of(self, draft: Draft) -> StepStarted | StepEnded:
         """The event that a draft stands for. Sinks that were told of the draft have its values."""
-        if len(draft) == 6:
-            at, path, node, waited, names, values = draft
+        if len(draft) == 7:
+            at, path, node, waited, held, names, values = draft
             inputs: dict[str, Digest | None] = {}
             for name, value in zip(names, values, strict=True):
                 inputs[name] = self._keep_here(value, encoder(type(value)))
-            return StepStarted(at=at, path=path, node=node, inputs=inputs, waited=waited)
+            return StepStarted(at=at, path=path, node=node, inputs=inputs, waited=waited, place_waited=held)
         at, path, value = draft[:3]
         output = self._keep_here(value, draft[3] if len(draft) == 4 else encoder(type(value)))
         return StepEnded(at=at, path=path, state="finished", output=output)

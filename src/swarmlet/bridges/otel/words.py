@@ -1,8 +1,8 @@
 """The names of OpenTelemetry's conventions for generative AI that are used here, and our own beside them.
 
 The conventions are in development, and what the package `opentelemetry-semantic-conventions` has of them is deprecated, as
-they have moved to a repository of their own (`open-telemetry/semantic-conventions-genai`). These are the names of its main
-branch in November 2026, as `opentelemetry-util-genai` 1.3b0 writes them; when they change, this file does, and nothing else.
+they have moved to a repository of their own (`open-telemetry/semantic-conventions-genai`). These are the names that
+`opentelemetry-util-genai` 1.3b0 (November 2026) writes; when they change, this file does, and nothing else.
 """
 
 from __future__ import annotations

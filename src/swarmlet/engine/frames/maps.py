@@ -146,7 +146,9 @@ class EachFrame(Frame):
         path = f"{self.path}[{index}]"
         apart = self.shape.on_error != "raise"
         scope = self.scope.handled() if apart else self.scope
-        self.scheduler.launch(self.shape.body, args, self.kwargs, path, scope, self, index, apart=apart, since=self.since)
+        since = self.since
+        held = 0.0 if self.shape.concurrency is None else self.scheduler.at - since
+        self.scheduler.launch(self.shape.body, args, self.kwargs, path, scope, self, index, apart=apart, since=since, held=held)
 
     def _too_few(self) -> bool:
         """Fail if too few items can succeed, where it is known how many there are."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from swarmlet.policy.budget import Budget
     from swarmlet.testing.replays.call import RecordedCall
     from swarmlet.trace.journal import Store
+    from swarmlet.trace.record import Listener
 
 Mode: TypeAlias = Literal["strict", "new", "all"]
 """What becomes of a request that is not recorded: it fails; it is asked and added; or everything is asked anew."""
@@ -52,6 +53,7 @@ class SwarmSettings(TypedDict, total=False):
     breaker: Breaker | None
     people: Callback | None
     workers: Dispatcher | None
+    listeners: Sequence[Listener]
     resources: Mapping[Any, object] | None  # Any: keys are types, each of another class
     capture: bool
 

@@ -10,7 +10,6 @@ from swarmlet.trace.analysis.dependencies import Dependencies
 from swarmlet.trace.analysis.executions import RUN, Execution, Timeline
 from swarmlet.trace.analysis.kinds import Kind, Split
 from swarmlet.trace.analysis.plan import read_plan
-from swarmlet.trace.events import RunResumed, RunStarted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,11 +72,7 @@ class Insight:
     @cached_property
     def dependencies(self) -> Dependencies:
         """What each step waited for."""
-        digest = None
-        for event in self.trace.events:
-            if isinstance(event, RunStarted | RunResumed) and event.plan is not None:
-                digest = event.plan
-        return Dependencies(self.timeline, read_plan(self.trace.content(digest)))
+        return Dependencies(self.timeline, read_plan(self.trace.plan()))
 
     @cached_property
     def _late(self) -> list[float]:

@@ -1,23 +1,34 @@
 """Steps that are written together: most events of most runs are beginnings and ends of steps, and a row each is dear.
 
 A row of kind `steps` holds those that follow one another in a run, as a list of JSON. An item is `[at, path, node, waited,
-[name, ...], [value, ...]]` for a step that began and `[at, path, value]` for one that has finished, both with the values
-themselves, where these are scalars; any other event of a step is an object, as in a row of its own. Readers get events and
-values, and do not see the difference.
+place_waited, [name, ...], [value, ...]]` for a step that began and `[at, path, value]` for one that has finished, both with
+the values themselves, where these are scalars; any other event of a step is an object, as in a row of its own. Readers get
+events and values, and do not see the difference.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from swarmlet.errors import JournalError
 from swarmlet.trace.encode import to_any_json
-from swarmlet.trace.events import Digest, Event, RunEnded, RunResumed, RunStarted, StepEnded, StepStarted, event_adapter
+from swarmlet.trace.events import (
+    Digest,
+    Event,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    StepEnded,
+    StepStarted,
+    Unknown,
+    event_adapter,
+    unknown_event,
+)
 from swarmlet.trace.journal.base import Row
 from swarmlet.trace.journal.tally import at_of, clean, decoded, encoded
 from swarmlet.trace.record import digest_of
@@ -61,6 +72,9 @@ def read_row(row: Row, run: str, store: str, values: dict[Digest, bytes]) -> lis
 
 def repeats(row: Row, events: list[Event]) -> bool:
     """Whether the columns of a row say the same as its events."""
+    first = events[0] if events else None
+    if isinstance(first, Unknown):
+        return row.kind == first.named
     if row.kind == STEPS:
         return bool(events) and (row.at, row.path) == (events[0].at, None)
     return (row.kind, row.at, row.path) == (events[0].kind, events[0].at, _path(events[0]))
@@ -76,15 +90,28 @@ def _of_steps(items: list[Item]) -> Row:
 
 
 def _event_of(item: object, values: dict[Digest, bytes]) -> Event:
-    match item:
-        case [float() | int() as at, str(path), str(node), float() | int() as waited, list(), list()]:
-            names, given = cast("list[list[object]]", item[4:])
-            inputs: dict[str, Digest | None] = {str(name): _kept(one, values) for name, one in zip(names, given, strict=True)}
-            return StepStarted(at=at, path=path, node=node, inputs=inputs, waited=waited)
-        case [float() | int() as at, str(path), value]:
-            return StepEnded(at=at, path=path, state="finished", output=_kept(value, values))
-        case _:
+    if isinstance(item, dict):
+        try:
             return event_adapter().validate_python(item)
+        except ValidationError:
+            if (unknown := unknown_event(json.dumps(item))) is not None:
+                return unknown
+            raise
+    parts = cast("list[Any]", item)  # Any: checked by what is made of it, below
+    if len(parts) == 3:
+        at, path, value = parts
+        return StepEnded(at=float(at), path=_text(path), state="finished", output=_kept(value, values))
+    at, path, node, waited, held, names, given = parts
+    inputs: dict[str, Digest | None] = {_text(name): _kept(one, values) for name, one in zip(names, given, strict=True)}
+    return StepStarted(
+        at=float(at), path=_text(path), node=_text(node), inputs=inputs, waited=float(waited), place_waited=float(held)
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def _kept(value: object, values: dict[Digest, bytes]) -> Digest:
