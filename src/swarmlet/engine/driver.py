@@ -162,9 +162,9 @@ class _Driver:
     @property
     def stopped(self) -> bool:
         """Whether no more steps are to be started, though nothing has failed here."""
-        if self._harvests and any(harvest.over for harvest in self._harvests):
+        if self._state.draining and self._drains:
             return True
-        return self._drains and self._state.draining
+        return bool(self._harvests) and any(harvest.over for harvest in self._harvests)
 
     def record(self) -> None:
         """Put the scheduler's decisions into the record."""
@@ -188,7 +188,7 @@ class _Driver:
 
     async def _work(self, group: TaskGroup) -> None:
         scheduler, runner, ready = self._scheduler, self._runner, self._scheduler.ready
-        while (ready or scheduler.refill()) and not scheduler.over and not self.stopped:
+        while (ready or scheduler.refill()) and not (scheduler.done or scheduler.failures or self.stopped):
             step = ready.popleft()
             try:
                 if (outcome := runner.now(step)) is None:

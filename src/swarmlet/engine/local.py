@@ -118,9 +118,39 @@ class LocalRunner:
         """Execute `step`, with its start and its end in the record whatever happens."""
         if isinstance(step.rest, _Rest):
             return self._finish(step, step.rest)
-        if step.scope.gates and isinstance(step.node.shape, Leaf):
-            return self._in_turn(step)
+        leaf, scope, seconds = step.node.shape, step.scope, step.node.options.only_timeout
+        if isinstance(leaf, Leaf):
+            if scope.gates:
+                return self._in_turn(step)
+            if seconds is not None and not leaf.thread and (scope.retry is None or leaf.retries_itself):
+                return self._timed(step, leaf, seconds)
         return self._recorded(step, None)
+
+    async def _timed(self, step: Step, leaf: Leaf, seconds: float) -> Outcome:
+        """Execute a function under a timeout and no other option."""
+        log = self._log
+        before = log.begin(step)
+        current = Current(self.state, step.path, step.scope)
+        context = copy_context()
+        try:
+            with anyio.move_on_after(seconds):
+                value = context.run(entered, current, leaf.call, step.args, step.kwargs)
+                log.held(step, self._now() - before)
+                if iscoroutine(value):
+                    value = await in_context(context, value)
+                return self._done(step, current, value)
+        except BaseException as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
+            failure = _meant(error)
+        else:
+            failure = DeadlineExceeded(step.path, seconds, "timeout")
+        current.over = True
+        self.at = self._now()
+        return log.stop(step, failure)
+
+    def _done(self, step: Step, current: Current, value: object) -> Outcome:
+        current.over = True
+        self.at = self._now()
+        return self._log.finish(step, value, self.at)
 
     async def _finish(self, step: Step, rest: _Rest) -> Outcome:
         """Let a function go on that `now` has begun."""
@@ -130,9 +160,7 @@ class LocalRunner:
             rest.current.over = True
             self.at = self._now()
             return self._log.stop(step, _meant(error))
-        rest.current.over = True
-        self.at = self._now()
-        return self._log.finish(step, value, self.at)
+        return self._done(step, rest.current, value)
 
     async def _in_turn(self, step: Step) -> Outcome:
         """Execute a step behind the bounds on concurrency around it."""
@@ -167,15 +195,7 @@ class LocalRunner:
             options = step.node.options
             if options.empty:
                 return self._call(shape, step, Current(self.state, step.path, scope, lease))
-            if options.only_timeout is not None:
-                return self._call_within(options.only_timeout, shape, step, Current(self.state, step.path, scope, lease))
         return self._or_fallback(step, lease)
-
-    async def _call_within(self, seconds: float, leaf: Leaf, step: Step, current: Current) -> object:
-        """As `_within_time`, of a function with a timeout and no other option."""
-        with anyio.move_on_after(seconds):
-            return await self._call(leaf, step, current)
-        raise DeadlineExceeded(step.path, seconds, "timeout")
 
     async def _or_fallback(self, step: Step, lease: Lease | None) -> object:
         """The node's result, or else that of its fallback, which runs under the options around the node, not under its own."""

@@ -29,10 +29,12 @@ LOOP_HELD = 0.05
 class _Form:
     """How the steps of one node are recorded in one run: what is the same for all of them."""
 
-    __slots__ = ("encode", "names", "node", "returns", "rounds", "scalars")
+    __slots__ = ("blind", "encode", "names", "node", "returns", "rounds", "scalars")
 
-    def __init__(self, node: AnyNode, *, told: bool) -> None:
+    def __init__(self, node: AnyNode, *, told: bool, blind: bool) -> None:
         signature = node.signature
+        self.blind: bool = blind
+        """Whether no values are recorded, so that every step that finishes has drafts."""
         self.node: AnyNode = node
         """Held, as the form is found by its id."""
         self.names: Sequence[str] = signature.positional
@@ -51,6 +53,8 @@ class _Form:
 
     def draft(self, at: float, path: str, value: object) -> Draft | None:
         """The draft of the step's end, if its result may stand in one."""
+        if self.blind:
+            return at, path
         if type(value) is self.returns:
             return at, path, value
         if self.rounds and (type(value) in SCALARS or _is_round_of_scalar(value)):
@@ -79,8 +83,11 @@ class StepLog:
         if self._drafts and not step.kwargs:
             form = self._forms.get(id(node)) or self._form(node)
             args = step.args
+            if form.blind and len(args) == len(form.names):
+                recorder.draft((at, step.path, node.origin, waited, step.held, form.names, None))
+                return at
             if form.scalars is not None and [type(value) for value in args] == form.scalars:
-                recorder.draft((at, step.path, node.origin, waited, step.held, form.names, args))
+                recorder.draft((at, step.path, node.origin, waited, step.held, form.names, tuple(args)))
                 return at
         inputs, problems = keep_values(recorder, step.named_arguments(), node.encode_inputs)
         recorder.emit(
@@ -137,7 +144,7 @@ class StepLog:
 
     def _form(self, node: AnyNode) -> _Form:
         told = self._recorder.resumable or bool(self._recorder.sinks)
-        form = self._forms[id(node)] = _Form(node, told=told)
+        form = self._forms[id(node)] = _Form(node, told=told, blind=not self._recorder.capture)
         return form
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache, lru_cache, partial
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
@@ -26,6 +26,7 @@ from swarmlet.swarm.past import mark_lost, recorded_arguments
 from swarmlet.trace.events import Noted, RunEnded, RunResumed, RunStarted
 from swarmlet.trace.past import Past
 from swarmlet.trace.read import Trace
+from swarmlet.trace.record import digest_of
 from swarmlet.trace.result import PartialRun
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from swarmlet.engine.people import Desk
     from swarmlet.graph.shape import AnyNode
     from swarmlet.policy.account import Account
-    from swarmlet.trace.events import RunId
+    from swarmlet.trace.events import Digest, RunId
     from swarmlet.trace.record import Recorder
 
 T = TypeVar("T")
@@ -52,6 +53,13 @@ def _version() -> str:
         return version("swarmlet")
     except PackageNotFoundError:  # bundled into an application without its metadata
         return "unknown"
+
+
+@lru_cache(maxsize=64)
+def _plan_of(node: Hashable) -> tuple[Digest, bytes]:
+    """The node as it is, as JSON, with its digest: the same in each of its runs, as nodes never change."""
+    content = dump(fingerprint(cast("AnyNode", node)))
+    return digest_of(content), content
 
 
 @dataclass(slots=True)
@@ -93,7 +101,7 @@ class Running:
         self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
         self.state.desk = self.desk
         self.state.dispatcher = self.dispatcher
-        self.recorder.plan = lambda: dump(fingerprint(self.node))
+        self.recorder.plan = lambda: _plan_of(cast("Hashable", self.node))[1]
         if self.journaled:
             self.recorder.resumable = True
             self.state.flush = self._durable
@@ -152,7 +160,7 @@ class Running:
 
     def _begin(self) -> None:
         recorder, node = self.recorder, self.node
-        plan = recorder.keep_json(dump(fingerprint(node))) if self.journaled else None
+        plan = recorder.keep_known(*_plan_of(cast("Hashable", node))) if self.journaled else None
         if self.past is not None and self.source is None:
             mark_lost(recorder, self.past)
             number = self.past.resumed + 1

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from swarmlet.trace.events import Event, RunId
 
 Draft: TypeAlias = (
-    tuple[float, str, str, float, float, Sequence[str], Sequence[object]]
+    tuple[float, str, str, float, float, Sequence[str], Sequence[object] | None]
+    | tuple[float, str]
     | tuple[float, str, object]
     | tuple[float, str, object, Encoder]
 )
 """Of a `StepStarted`: at, path, node, waited, place_waited, the names of its arguments, and their values. Of the `StepEnded`
-of a step that has finished: at, path and its result, with what writes that, if it is no scalar of its declared type."""
+of a step that has finished: at, path and its result, with what writes that, if it is no scalar of its declared type. Without
+values where capture is off."""
 
 
 _SCALARS = frozenset((str, int, bool, type(None)))
@@ -119,7 +121,7 @@ class Recorder:
     @property
     def takes_drafts(self) -> bool:
         """Whether drafts will do for everybody who is told what happens."""
-        return self.capture and all(isinstance(sink, DraftSink) for sink in self.sinks)
+        return all(isinstance(sink, DraftSink) for sink in self.sinks)
 
     @property
     def extent(self) -> Extent:
@@ -163,9 +165,12 @@ class Recorder:
 
     def keep_json(self, content: bytes) -> Digest | None:
         """As `keep`, of a value that is written already."""
+        return self.keep_known(digest_of(content), content) if self.capture else None
+
+    def keep_known(self, digest: Digest, content: bytes) -> Digest | None:
+        """As `keep_json`, of a value whose digest is known."""
         if not self.capture:
             return None
-        digest = digest_of(content)
         if digest not in self.values:
             self.values[digest] = content
             for sink in self.sinks:
@@ -182,10 +187,12 @@ class Recorder:
         """The event that a draft stands for. Sinks that were told of the draft have its values."""
         if len(draft) == 7:
             at, path, node, waited, held, names, values = draft
-            inputs: dict[str, Digest | None] = {}
-            for name, value in zip(names, values, strict=True):
+            inputs: dict[str, Digest | None] = dict.fromkeys(names)
+            for name, value in zip(names, values or (), strict=values is not None):
                 inputs[name] = self._keep_here(value, encoder(type(value)))
             return StepStarted(at=at, path=path, node=node, inputs=inputs, waited=waited, place_waited=held)
+        if len(draft) == 2:
+            return StepEnded(at=draft[0], path=draft[1], state="finished")
         at, path, value = draft[:3]
         output = self._keep_here(value, draft[3] if len(draft) == 4 else encoder(type(value)))
         return StepEnded(at=at, path=path, state="finished", output=output)

@@ -2,8 +2,8 @@
 
 A row of kind `steps` holds those that follow one another in a run, as a list of JSON. An item is `[at, path, node, waited,
 place_waited, [name, ...], [value, ...]]` for a step that began and `[at, path, value]` for one that has finished, both with
-the values themselves, where these are scalars; any other event of a step is an object, as in a row of its own. Readers get
-events and values, and do not see the difference.
+the values themselves, where these are scalars (`null` and `[at, path]` where capture was off). Any other event of a step is an
+object, as in a row of its own. Readers get events and values, and do not see the difference.
 """
 
 from __future__ import annotations
@@ -98,11 +98,15 @@ def _event_of(item: object, values: dict[Digest, bytes]) -> Event:
                 return unknown
             raise
     parts = cast("list[Any]", item)  # Any: checked by what is made of it, below
+    if len(parts) == 2:
+        return StepEnded(at=float(parts[0]), path=_text(parts[1]), state="finished")
     if len(parts) == 3:
         at, path, value = parts
         return StepEnded(at=float(at), path=_text(path), state="finished", output=_kept(value, values))
     at, path, node, waited, held, names, given = parts
-    inputs: dict[str, Digest | None] = {_text(name): _kept(one, values) for name, one in zip(names, given, strict=True)}
+    inputs: dict[str, Digest | None] = {_text(name): None for name in names}
+    for name, one in zip(names, given or (), strict=given is not None):
+        inputs[name] = _kept(one, values)
     return StepStarted(
         at=float(at), path=_text(path), node=_text(node), inputs=inputs, waited=float(waited), place_waited=float(held)
     )
