@@ -24,7 +24,7 @@ from swarmlet.trace.events import (
 )
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Meter
+    from opentelemetry.metrics import Histogram, Meter
 
     from swarmlet.trace.events import Event, Fault, State
 
@@ -36,27 +36,33 @@ class Instruments:
     """The histograms, made once for a tracer."""
 
     def __init__(self, meter: Meter, provider: str, *, chat: bool) -> None:
-        self.provider = provider
-        self.chat = chat
+        self.provider: str = provider
+        self.chat: bool = chat
         """Whether calls are counted here; if not, another instrumentation does."""
         histogram = meter.create_histogram
         calls, agents = words.CALL_BUCKETS, words.AGENT_BUCKETS
-        self.tokens = histogram(
+        self.tokens: Histogram = histogram(
             words.TOKEN_USAGE,
             "{token}",
             "Tokens of a call's prompt and reply",
             explicit_bucket_boundaries_advisory=words.TOKEN_BUCKETS,
         )
-        self.call = histogram(words.CALL_DURATION, "s", "From request to reply", explicit_bucket_boundaries_advisory=calls)
-        self.first = histogram(
+        self.call: Histogram = histogram(
+            words.CALL_DURATION, "s", "From request to reply", explicit_bucket_boundaries_advisory=calls
+        )
+        self.first: Histogram = histogram(
             words.TIME_TO_FIRST_CHUNK,
             "s",
             "From request to the first piece of the reply",
             explicit_bucket_boundaries_advisory=calls,
         )
-        self.tool = histogram(words.TOOL_DURATION, "s", "How long a tool took", explicit_bucket_boundaries_advisory=calls)
-        self.agent = histogram(words.AGENT_DURATION, "s", "How long an agent took", explicit_bucket_boundaries_advisory=agents)
-        self.workflow = histogram(
+        self.tool: Histogram = histogram(
+            words.TOOL_DURATION, "s", "How long a tool took", explicit_bucket_boundaries_advisory=calls
+        )
+        self.agent: Histogram = histogram(
+            words.AGENT_DURATION, "s", "How long an agent took", explicit_bucket_boundaries_advisory=agents
+        )
+        self.workflow: Histogram = histogram(
             words.WORKFLOW_DURATION, "s", "How long a run took", explicit_bucket_boundaries_advisory=words.WORKFLOW_BUCKETS
         )
 

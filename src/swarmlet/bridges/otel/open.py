@@ -49,27 +49,27 @@ class Open:
         *,
         is_call: bool = False,
     ) -> None:
-        self.span = span
-        self.base = base
+        self.span: Span = span
+        self.base: Context | None = base
         """The context that it was made in."""
         self._context: Context | None = None
-        self.path = path
-        self.over = over
+        self.path: str = path
+        self.over: Open | None = over
         """The span above it; `None` for the run's."""
-        self.is_call = is_call
+        self.is_call: bool = is_call
         """Whether it is a model call's."""
         self.before: Context | None = None
         """What was the current context before it; `None` where it never was the current one."""
         self.groups: dict[str, Open] | None = None
         """The groups right below it, by path."""
-        self.begun = begun
-        self.busy = 0
+        self.begun: float = begun
+        self.busy: int = 0
         """Of a group: how many spans are open below it."""
-        self.last = 0.0
+        self.last: float = 0.0
         """Of a group: when the last span below it ended."""
-        self.agent = False
+        self.agent: bool = False
         """Whether the step is known to be an agent's."""
-        self.node = ""
+        self.node: str = ""
         self.last_call: tuple[int, SpanContext] | None = None
         """The agent's turn and the span of the newest attempt of its call."""
 

@@ -52,8 +52,8 @@ class Left:
     __slots__ = ("name", "root", "steps")
 
     def __init__(self, name: str, root: SpanContext | None) -> None:
-        self.name = name
-        self.root = root
+        self.name: str = name
+        self.root: SpanContext | None = root
         self.steps: dict[str, SpanContext] = {}
         """The spans of its steps that were suspended."""
 
@@ -92,14 +92,14 @@ class RunSpans:
         self._chat = chat
         self._entered = entered
         self._leave = left
-        self.past = before or Left("", None)
+        self.past: Left = before or Left("", None)
         self._places = Places(tracer, idle)
         self._quiet = False
         self._calls: dict[tuple[str, int], Open] = {}
         self._tools: dict[tuple[str, int, str], Open] = {}
         self._counts: dict[str, dict[str, int]] = {}
         """How often each open step has called each tool."""
-        self.newest = 0.0
+        self.newest: float = 0.0
         """When the last event happened."""
 
     @property

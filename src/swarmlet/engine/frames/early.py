@@ -26,7 +26,7 @@ from swarmlet.graph.expr import evaluate
 from swarmlet.policy.taker import Taker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from swarmlet.graph.plan import GraphShape
     from swarmlet.graph.shape import AnyNode
@@ -131,6 +131,12 @@ class GrowingEach(EachFrame):
     """A map that begins before its list is whole."""
 
     __slots__ = ("again", "begun", "early", "growing", "held")
+    args: Sequence[object]
+    items: list[object]
+    since: float
+    ended: bool
+    running: int
+    good: int
 
     def __init__(self, shape: EachShape, place: Place) -> None:
         super().__init__(shape, place)
