@@ -169,15 +169,18 @@ class Town:
         if not self.limited:
             self.limited = True
             return RateLimit(retry_after_ms=900)
-        return Slow(Say(Finding(text="They cost more to buy, less to run."), usage=Tokens(input=1_180, output=210, cached=512)), 0.5)
+        return Slow(
+            Say(Finding(text="They cost more to buy, less to run."), usage=Tokens(input=1_180, output=210, cached=512)), 0.5
+        )
 
 
 async def example(journal: Path) -> Trace:
     """The run that the pictures show."""
     with ScriptedServer() as server:
         server.answer(Town())
-        model = OpenAIModel("gpt-4o", base_url=server.base_url, api_key=server.api_key)
+        model = OpenAIModel("gpt-4o-mini", base_url=server.base_url, api_key=server.api_key)
         async with Swarm(model=model, journal=journal) as swarm:
+            await swarm.run(short, Brief(title="", text="What is imported at the first call is not to be in the picture."))
             return (await swarm.run(briefing, "Electric buses in mid-size cities")).trace
 
 
@@ -189,23 +192,26 @@ def chromium() -> str:
 
 def shoot(browser: Browser, file: Path) -> None:
     """All pictures of a report."""
-    for name, dark, wide, high in (("report-light", False, 1280, 1000), ("report-dark", True, 1280, 1000), ("phone", False, 375, 780)):
+    for name, dark, wide, high in (
+        ("report-light", False, 1280, 1000),
+        ("report-dark", True, 1280, 1000),
+        ("phone", False, 375, 780),
+    ):
         at = browser.new_page(viewport={"width": wide, "height": high}, color_scheme="dark" if dark else "light")
         at.goto(file.as_uri())
         at.screenshot(path=HERE / f"{name}.png")
         at.close()
-    at = browser.new_page(viewport={"width": 1280, "height": 760})
+    at = browser.new_page(viewport={"width": 1440, "height": 860})
     at.goto(file.as_uri())
     _timeline(at)
     at.close()
 
 
 def _timeline(at: Page) -> None:
-    at.get_by_role("searchbox").first.fill("research[1]")
-    at.keyboard.press("Enter")
-    at.keyboard.press("Enter")
-    at.get_by_role("searchbox").first.fill("")
-    at.locator("#timeline").evaluate("element => element.scrollIntoView()")
+    """The timeline beside all of one step."""
+    at.locator(".row .name", has_text="[0]").first.click()
+    at.locator("#panel section").first.wait_for()
+    at.locator("#time").evaluate("element => element.scrollIntoView({ behavior: 'instant' })")
     at.screenshot(path=HERE / "timeline.png")
 
 

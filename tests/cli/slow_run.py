@@ -85,16 +85,15 @@ class Scene:
     def tool(self, path: str, begin: float, end: float) -> None:
         """A call of a tool."""
         self.events.append(ToolStarted(at=self.start + begin, path=path, turn=1, id="t1", tool="search_docs"))
-        self.events.append(
-            ToolEnded(at=self.start + end, path=path, turn=1, id="t1", tool="search_docs", state="finished")
-        )
+        self.events.append(ToolEnded(at=self.start + end, path=path, turn=1, id="t1", tool="search_docs", state="finished"))
 
     def play(self, end: float | None, state: str = "finished") -> None:
         """Tell everything."""
         if end is not None:
             fault = Fault("ValueError", "no tests") if state == "failed" else None
             self.events.append(RunEnded(at=self.start + end, state=state, error=fault))  # type: ignore[arg-type]
-        for event in sorted(self.events, key=lambda event: event.at):
+        ends = ("step_ended", "run_ended")
+        for event in sorted(self.events, key=lambda event: (event.at, event.kind in ends, event.kind == ends[1])):
             self.recorder.emit(event)
 
 
@@ -115,10 +114,17 @@ def slow(recorder: Recorder, start: float = START, factor: float = 1.0) -> None:
             scene.call(path, begin + 0.01, begin + 0.3, retry_in=1.2)
             scene.call(path, begin + 1.51, free[place], attempt=2, tokens=(9000, 0, 400))
         elif index == 3:
-            scene.call(path, begin + 2.0, begin + 9.0, waited=1.9, tokens=(9000, 0, 1500), told=("Review.", "code"))
-            scene.tool(path, begin + 9.0, begin + 11.0)
+            scene.call(
+                path,
+                begin + 2 * factor,
+                begin + 9 * factor,
+                waited=1.9 * factor,
+                tokens=(9000, 0, 1500),
+                told=("Review.", "code"),
+            )
+            scene.tool(path, begin + 9 * factor, begin + 11 * factor)
             told = ("Review.", "code", "a reply", "a result")
-            scene.call(path, begin + 11.0, free[place], turn=2, tokens=(12000, 4096, 2500), told=told)
+            scene.call(path, begin + 11 * factor, free[place], turn=2, tokens=(12000, 4096, 2500), told=told)
         else:
             scene.call(path, begin + 0.01, free[place], tokens=(9000, 0, 400), told=("Review.", "code"))
     at = max(free)

@@ -224,7 +224,7 @@ def test_whoever_sits_at_the_terminal_is_asked(tmp_path: Path, backend: str) -> 
         os.write(master, b"\npurple\n")
         read_until(process, master, "does not fit: Input should be 'red' or 'green')\r\n[red / green]")
         os.write(master, b"green\n")
-        read_until(process, master, "JSON]")
+        read_until(process, master, "JSON: Order]")
         os.write(master, b'{"what": "tea", "count": 2}\n')
         output, _ = process.communicate(timeout=30)
         os.close(master)

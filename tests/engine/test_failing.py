@@ -297,14 +297,16 @@ async def test_what_stops_a_program_leaves_bare_after_its_siblings_have_cleaned_
     if anyio_backend_name == "asyncio":
         pytest.skip("asyncio takes these out of any task at once; the next test runs a loop for them")
     state: list[str] = []
+    begun = anyio.Event()
 
     @node
     async def stopping(count: int) -> int:
-        await checkpoint()
+        await begun.wait()
         raise stop
 
     @node
     async def beside(count: int) -> int:
+        begun.set()
         try:
             await anyio.sleep_forever()
         finally:

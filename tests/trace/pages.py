@@ -14,11 +14,11 @@ import pytest
 
 from swarmlet.trace import CallEnded, CallStarted, Noted, RunEnded, RunId, RunStarted, StepEnded, StepStarted, ToolEnded, Trace
 from swarmlet.trace.encode import to_any_json
-from swarmlet.trace.events import Answered, Asked, Decided, Event, Fault, StepRetried, ToolStarted
+from swarmlet.trace.events import Answered, Asked, Decided, Event, Fault, State, StepRetried, ToolStarted
 from swarmlet.trace.record import Recorder
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 BIDI = "\u202egnp.exe\u202c \u2066isolated\u2069"
 CORPUS: dict[str, str] = {
@@ -54,7 +54,9 @@ def hostile_trace() -> Trace:
     keep, emit = recorder.keep, recorder.emit
     at = 1_700_000_000.0
     name = CORPUS["end"]
-    emit(RunStarted(at=at, run=recorder.run, name=name, node=f"app:{name}", version=name, inputs={name: keep(name, to_any_json)}))
+    emit(
+        RunStarted(at=at, run=recorder.run, name=name, node=f"app:{name}", version=name, inputs={name: keep(name, to_any_json)})
+    )
     for number, (kind, text) in enumerate(CORPUS.items()):
         at += 1
         path = f"{name}/{kind} {text[:80]}"
@@ -86,24 +88,25 @@ def hostile_trace() -> Trace:
         emit(Decided(at=at + 0.5, path=path, by="race", chosen=text[:80], reason=text))
         emit(Asked(at=at + 0.5, path=path, about="answer", question=value, tool=text[:40], arguments=value))
         emit(Answered(at=at + 0.6, path=path, answer=value, by=text[:40]))
-        state = "failed" if number % 2 else "finished"
+        state: State = "failed" if number % 2 else "finished"
         emit(StepEnded(at=at + 0.7, path=path, state=state, output=value, error=fault if number % 2 else None))
     emit(RunEnded(at=at + 1, state="failed", error=Fault(type=name, message=CORPUS["svg"])))
     return Trace(recorder.events, recorder.values)
 
 
 def large_trace(steps: int) -> Trace:
-    """A map over so many items, each a small graph; one in a thousand fails."""
+    """A map over so many items, a hundred at a time, each a small graph; one in a thousand fails."""
     recorder = Recorder(RunId("large"))
     at = 1_700_000_000.0
     events: list[Event] = [RunStarted(at=at, run=recorder.run, name="big", node="app:big", version="0")]
     output = recorder.keep("done", to_any_json)
     for number in range(steps // 2):
         for name in ("fetch", "read"):
-            path, begin = f"big/item[{number}]/{name}", at + number * 0.01 + (0.005 if name == "read" else 0.0)
+            path, begin = f"big/item[{number}]/{name}", at + number // 100 * 0.01 + (0.005 if name == "read" else 0.0)
             events.append(StepStarted(at=begin, path=path, node=f"app:{name}", waited=0.0001))
             failed = number % 1000 == 999 and name == "read"
-            state, fault = ("failed", Fault(type="ValueError", message="no")) if failed else ("finished", None)
+            state: State = "failed" if failed else "finished"
+            fault = Fault(type="ValueError", message="no") if failed else None
             events.append(StepEnded(at=begin + 0.004, path=path, state=state, output=None if failed else output, error=fault))
     events.append(RunEnded(at=events[-1].at + 1, state="finished", output=output))
     return Trace(events, recorder.values)
@@ -148,7 +151,9 @@ def browser() -> Generator[Browser]:
 
 
 VIOLATIONS = """
-document.addEventListener("securitypolicyviolation", (event) => console.error("violation", event.violatedDirective, event.blockedURI));
+document.addEventListener("securitypolicyviolation", (event) => {
+  console.error("violation", event.violatedDirective, event.blockedURI);
+});
 """
 
 
@@ -156,15 +161,20 @@ document.addEventListener("securitypolicyviolation", (event) => console.error("v
 def watched(opened: Browser, width: int = 1280, height: int = 800, *, dark: bool = False) -> Generator[Watched]:
     """A page on which nothing may run or be loaded that is not ours: what goes wrong is collected."""
     page = opened.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+    page.set_default_timeout(10_000)
     found = Watched(page)
 
     def tell(what: str, text: str) -> None:
         found.problems.append(f"{what}: {text[:300]}")
 
+    def dismiss(dialog: Dialog) -> None:
+        tell("dialog", dialog.message)
+        dialog.dismiss()
+
     page.add_init_script(VIOLATIONS)
     page.on("console", lambda message: tell("console", message.text))
     page.on("pageerror", lambda error: tell("error", str(error)))
-    page.on("dialog", lambda dialog: (tell("dialog", dialog.message), dialog.dismiss()))
+    page.on("dialog", dismiss)
     page.on("popup", lambda popup: tell("popup", popup.url))
     page.on("request", lambda request: found.requests.append(request.url))
     try:

@@ -33,6 +33,9 @@ _PIPED_WIDTH: Final = 10_000
 _WRAPPED: Final = {"attempts": 16, "notes": 24}
 """The columns that are wrapped in a narrow terminal, and the width that they keep. No other text is ever cut."""
 
+_DRAWN: Final = 1000
+"""Rows of a table that rich draws: it takes most of a millisecond for each."""
+
 _GAP: Final = 3
 """Between two columns."""
 
@@ -154,7 +157,8 @@ def has_rich() -> bool:
 
 def print_table(table: Table) -> None:
     """Print `table`, with rich where it is there. Texts are shown as they are, never as markup."""
-    for text in _rich_lines(table) if has_rich() else _plain_lines(table):
+    drawn = has_rich() and len(table.rows) <= _DRAWN
+    for text in _rich_lines(table) if drawn else _plain_lines(table):
         print(text.rstrip())
 
 

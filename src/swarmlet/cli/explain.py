@@ -25,6 +25,8 @@ _TOLD: Final = 3
 _SMALL: Final = 0.02
 """A smaller part of the whole is not worth a word."""
 
+_LARGE: Final = 0.2
+
 ADVICE: Final[Mapping[Kind, str]] = {
     "model": "it mostly waits for the model: a faster model, or a shorter reply (max_tokens=, a smaller output type)",
     "first_token": "it mostly waits for the first token: a shorter prompt, one that begins alike each time, or a faster model",
@@ -157,14 +159,28 @@ def _nodes(seconds: Mapping[str, float], names: Mapping[str, str], whole: float)
 
 
 def _changes(trace: Trace, levers: Sequence[Lever], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    best = levers[0] if levers else None
-    if best is None or best.none.seconds_saved < _SMALL * trace.seconds:
+    if not levers:
+        return
+    best = levers[0]
+    if best.none.seconds_saved < _SMALL * trace.seconds:
+        yield from _together(trace, max(levers, key=lambda lever: lever.seconds), names)
         return
     name, none, half = names.get(best.node, line(best.node)), best.none, best.half
     said = f"{name}: at half its time the run would take {duration(half.seconds_after)} instead of "
     said += f"{duration(half.seconds_before)} (-{_percent(half.seconds_saved, half.seconds_before)}), "
     yield "change", said + f"at none {duration(none.seconds_after)}"
     yield "", f"{ADVICE[best.kind]}; its slowest step: {line(best.slowest)}"
+
+
+def _together(trace: Trace, longest: Lever, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Nothing alone would help: what runs beside the longest takes as long."""
+    close = _SMALL * trace.seconds
+    beside = {step.node for step in trace.steps() if trace.slack(step) <= close and (step.seconds or 0.0) > close}
+    others = sorted(short_names(beside - set(names)).values())[:_TOLD]
+    if longest.share >= _LARGE and others:
+        name = names.get(longest.node, line(longest.node))
+        said = f"no single node: {name} has {_percent(longest.share, 1)} of the path, but {', '.join(others)} beside it "
+        yield "change", said + f"{'take' if len(others) > 1 else 'takes'} as long, so only all of them together would help"
 
 
 def _money(trace: Trace) -> Iterator[tuple[str, str]]:
@@ -187,7 +203,12 @@ def _money(trace: Trace) -> Iterator[tuple[str, str]]:
             for node in ordered
         ]
     more = len(costs) - len(told)
-    yield "cost", ", ".join(told) + (f", and {more:,} more" if more > 0 else "")
+    said = ", ".join(told) + (f", and {more:,} more" if more > 0 else "")
+    dearest = ordered[0]
+    if by_usd and costs[dearest].usd:
+        less = usage.usd - costs[dearest].usd / 2
+        said += f"; with {names[dearest]} at half its price {_usd(less)} instead of {_usd(usage.usd)} USD"
+    yield "cost", said
 
 
 def _refed(feed: Feed) -> Iterator[tuple[str, str]]:

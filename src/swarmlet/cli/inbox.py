@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from swarmlet.cli import journal_of, message, print_json, print_table
-from swarmlet.trace.views import Table, line, moment
+from swarmlet.trace.views import Table, line, moment, takes
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction  # pyright: ignore[reportPrivateUsage]
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 def register(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add the parser of `inbox`."""
-    subparsers.add_parser("inbox", help="list the questions that wait for a person's answer")
+    subparsers.add_parser(
+        "inbox",
+        help="list the questions that wait for a person's answer",
+        description="List the questions that wait for a person's answer, each with what it is about (an answer, the approval "
+        "of a tool, a tool whose process died) and what it takes.",
+        epilog="Answer one with `swarmlet answer RUN PATH VALUE`, then go on with `swarmlet resume RUN package.module:graph`.",
+    )
 
 
 def run(options: Namespace) -> int:
@@ -26,9 +32,9 @@ def run(options: Namespace) -> int:
 
     questions = inbox(journal_of(options))
     if options.json:
-        print_json([asdict(question) for question in questions])
+        print_json([asdict(one) | {"takes": takes(one.about, one.answers)} for one in questions])
     elif questions:
-        columns = ("run", "path", "since", "until", "question")
+        columns = ("run", "path", "about", "since", "until", "question", "takes")
         print_table(Table(columns, frozenset(), [_row(question) for question in questions]))
     else:
         message("no question is open")
@@ -40,4 +46,5 @@ def _row(question: Question) -> tuple[str, ...]:
     text = question.text or "(not captured)"
     if question.tool:
         text += f" {question.tool}({json.dumps(question.arguments, ensure_ascii=False)})"
-    return line(question.run), line(question.path), moment(question.since), until, line(text)
+    kind = takes(question.about, question.answers)
+    return line(question.run), line(question.path), question.about, moment(question.since), until, line(text), kind

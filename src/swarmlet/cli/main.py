@@ -17,8 +17,27 @@ from typing import Final, NoReturn, cast
 from swarmlet.cli import UsageError, add_common, message
 from swarmlet.errors import SwarmletError
 
-COMMANDS: Final = ("demo", "check", "runs", "show", "journal", "inbox", "answer", "resume", "worker")
+COMMANDS: Final = (
+    *("demo", "check", "plan"),
+    *("runs", "show", "top", "stats", "diff", "watch", "export"),
+    *("report", "ui"),
+    *("journal", "inbox", "answer", "resume", "worker", "completion"),
+)
 """The subcommands, in the order in which `--help` shows them; each is a module of this package."""
+
+
+_ABOUT: Final = """\
+Look at what swarms of agents did, and at what they may do.
+
+  swarmlet runs --since 2h            which runs there were
+  swarmlet show last                  where a run's time and money went, and what to change
+  swarmlet show last --timeline       its steps as bars over time
+  swarmlet top --by usd               which nodes cost most, over many runs
+  swarmlet plan package.module:graph  what a run may cost, before it begins"""
+_STATUSES: Final = """\
+Data goes to standard output, messages and hints go to standard error; every command takes --json.
+Exit status: 0 for success, 1 if something failed or a problem was found, 2 for a wrong call, 3 where a run waits for a
+person, 130 when interrupted. NO_COLOR and FORCE_COLOR are obeyed. Shells complete all this: `swarmlet completion --help`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(errors="backslashreplace")  # an output that cannot show a letter shows its escape
     try:
-        options = _parser(arguments).parse_args(arguments)
+        options = parser_of(arguments).parse_args(arguments)
         status = cast("int", options.run(options))
         sys.stdout.flush()
     except UsageError as error:
@@ -44,8 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="swarmlet", description="Look at what swarms of agents did.")
+def parser_of(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the commands that are among the arguments; of all if there is none."""
+    parser = argparse.ArgumentParser(
+        prog="swarmlet",
+        description=_ABOUT,
+        epilog=_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     add_common(parser, suppress=False)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

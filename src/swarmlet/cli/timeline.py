@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from swarmlet.cli import cell_width
 from swarmlet.trace.analysis.activity import spans
+from swarmlet.trace.records import parent_path
 from swarmlet.trace.rows import Fold, TreeRow, tree_rows
 from swarmlet.trace.views import duration, line
 
@@ -45,6 +46,7 @@ _DENSITY: Final = "▁▂▃▄▅▆▇█"
 """Of a fold: how many of its steps run at once."""
 _MOST_NAME: Final = 44
 _MARKED: Final = "*"
+_APART: Final = "   "
 
 
 @final
@@ -68,13 +70,15 @@ def timeline(trace: Trace, width: int, *, fold: bool) -> Iterator[Sequence[Piece
     names = [_name(row) for row in rows]
     wide = min(max(map(cell_width, names)), max(_MOST_NAME, width // 3))
     critical = set(trace.critical_path().paths)
+    around = {above for path in critical for above in _above(path)}
     times = [duration(row.of.seconds) for row in rows]
     last = max(map(len, times))
     axis = _Axis(trace.started.at, trace.seconds, max(10, width - wide - last - 5))
     yield [(" " * (wide + 3) + _ticks(axis), "dim")]
     used: set[str] = set()
     for row, name, took in zip(rows, names, times, strict=True):
-        on_path = not isinstance(row.of, Fold) and row.of.path in critical
+        steps, marked = (row.of.steps, around) if isinstance(row.of, Fold) else ((row.of,), critical)
+        on_path = any(step.path in marked for step in steps)
         bar = list(_bar(row.of, axis, trace.started.at + trace.seconds, used))
         label = _cut(name, wide)
         yield [
@@ -84,7 +88,14 @@ def timeline(trace: Trace, width: int, *, fold: bool) -> Iterator[Sequence[Piece
             (f"  {took:>{last}}", ""),
         ]
     yield [("", "")]
-    yield list(_legend(used))
+    yield from _legend(used, width)
+
+
+def _above(path: str) -> Iterator[str]:
+    """A path, and those above it."""
+    while path:
+        yield path
+        path = parent_path(path)
 
 
 def _name(row: TreeRow) -> str:
@@ -173,11 +184,15 @@ def _dense(fold: Fold, axis: _Axis, now: float) -> Piece:
     return "".join(" " if not count else _DENSITY[(count * 8 - 1) // most] for count in counts), "blue"
 
 
-def _legend(used: set[str]) -> Iterator[Piece]:
-    yield f"{_MARKED} on the critical path", "bold"
-    for kind, said in _SAID.items():
-        if kind in used:
-            mark, style = _MARKS[kind]
-            yield "   ", ""
-            yield mark, style
-            yield f" {said}", ""
+def _legend(used: set[str], width: int) -> Iterator[Sequence[Piece]]:
+    """What the characters mean, on as many lines as that takes."""
+    said: list[list[Piece]] = [[(f"{_MARKED} on the critical path", "bold")]]
+    said += [[_MARKS[kind], (f" {text}", "")] for kind, text in _SAID.items() if kind in used]
+    row: list[Piece] = []
+    for entry in said:
+        wide = sum(len(text) for text, _ in (*row, *entry))
+        if row and wide + len(_APART) > width:
+            yield row
+            row = []
+        row += [(_APART, ""), *entry] if row else entry
+    yield row

@@ -1,7 +1,7 @@
 """The driver: executes what a scheduler hands out.
 
-Workers take ready steps from the scheduler's queue. A worker that is about to run a step while others wait starts one more
-worker first, so there are never more tasks than steps that really wait, and a chain runs in one task from end to end.
+Workers take ready steps from the scheduler's queue. A worker whose step has to wait, while there is more to start, has one
+more worker started first, so there are never more tasks than steps that really wait, and a chain runs in one task.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, cast, final
 
 import anyio
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from swarmlet.engine.early import begin_early, drop, forget
 from swarmlet.engine.errands import Drop, Early
@@ -183,12 +183,13 @@ class _Driver:
             recorder.emit(StepNotStarted(at=recorder.now(), path=path, node=node.origin))
 
     async def _spare_work(self, group: TaskGroup) -> None:
+        await checkpoint_if_cancelled()  # else one step after another would still be begun
         self._spare = False
         await self._work(group)
 
     async def _work(self, group: TaskGroup) -> None:
         scheduler, runner, ready = self._scheduler, self._runner, self._scheduler.ready
-        while (ready or scheduler.refill()) and not (scheduler.done or scheduler.failures or self.stopped):
+        while (ready or self._refilled(group)) and not (scheduler.done or scheduler.failures or self.stopped):
             step = ready.popleft()
             try:
                 if (outcome := runner.now(step)) is None:
@@ -209,6 +210,14 @@ class _Driver:
             if runner.at - self._yielded > FAIR_SHARE:
                 await checkpoint()
                 self._yielded = self._now()
+
+    def _refilled(self, group: TaskGroup) -> bool:
+        """Have the next helping. Whether something is ready then."""
+        scheduler = self._scheduler
+        if scheduler.has_more and not self.stopped:
+            scheduler.refill()
+            self._after(group)
+        return bool(scheduler.ready)
 
     def _after(self, group: TaskGroup) -> None:
         """Do what the scheduler wants, now that it was told something."""

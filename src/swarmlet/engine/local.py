@@ -99,10 +99,12 @@ class LocalRunner:
         try:
             value = context.run(entered, current, leaf.call, step.args, step.kwargs)
             if iscoroutine(value):  # also of a sync wrapper round an async function
-                step.rest = _Rest(value, context.run(value.send, None), context, current)
-                return None
-        except StopIteration as stop:
-            value = stop.value
+                try:
+                    step.rest = _Rest(value, context.run(value.send, None), context, current)
+                except StopIteration as stop:
+                    value = stop.value
+                else:
+                    return None
         except BaseException as error:  # noqa: BLE001  # whatever a user's code raises is this step's outcome
             current.over = True
             self.at = self._now()

@@ -75,13 +75,12 @@ class Scheduler:
         """Whether there is something to start, now or with the next helping."""
         return bool(self.ready or self._more)
 
-    def refill(self) -> bool:
-        """Have the next helping, where nothing is ready. Whether something is ready then."""
+    def refill(self) -> None:
+        """Have the next helping, where nothing is ready."""
         while self._more and not self.ready and not self.over:
             frame = self._more.popleft()
             if id(frame) in self._frames:
                 self._tell(frame, frame.more)
-        return bool(self.ready)
 
     def step_finished(self, step: Step, value: object, at: float = 0.0) -> None:
         """`step` returned `value`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import UnionType
 from typing import TYPE_CHECKING, Union, cast, final, get_args, get_origin
 
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
 LOOP_HELD = 0.05
 """Seconds for which a sync node may hold the event loop before it is reported."""
 
+_MOST_BITS = 64
+_MOST_CHARACTERS = 200
+_HALF = re.compile("[\ud800-\udfff]")
+
 
 @final
 class _Form:
     """How the steps of one node are recorded in one run: what is the same for all of them."""
 
-    __slots__ = ("blind", "encode", "names", "node", "returns", "rounds", "scalars")
+    __slots__ = ("blind", "encode", "names", "node", "returns", "rounds", "scalars", "told")
 
     def __init__(self, node: AnyNode, *, told: bool, blind: bool) -> None:
         signature = node.signature
@@ -37,13 +42,15 @@ class _Form:
         """Whether no values are recorded, so that every step that finishes has drafts."""
         self.node: AnyNode = node
         """Held, as the form is found by its id."""
+        self.told: bool = told
+        """Whether drafts are written in rows with others, where nothing long may stand."""
         self.names: Sequence[str] = signature.positional
         self.encode: Encoder = node.encode_output
         scalars = signature.scalars
         if scalars is not None and told and float in scalars:
             scalars = None  # JSON has no infinity
         self.scalars: list[object] | None = None if scalars is None else list(scalars)
-        """What the types of the arguments must be for a draft: then their values never change."""
+        """What the types of the arguments must be for a draft: then their values never change. `None`: no draft will do."""
         returns = signature.returns
         kept = isinstance(returns, type) and returns in SCALARS and not (told and returns is float)
         self.returns: type | None = returns if kept and isinstance(returns, type) else None
@@ -55,7 +62,7 @@ class _Form:
         """The draft of the step's end, if its result may stand in one."""
         if self.blind:
             return at, path
-        if type(value) is self.returns:
+        if type(value) is self.returns and not (self.told and _is_long(value)):
             return at, path, value
         if self.rounds and (type(value) in SCALARS or _is_round_of_scalar(value)):
             return at, path, value, self.encode
@@ -86,7 +93,7 @@ class StepLog:
             if form.blind and len(args) == len(form.names):
                 recorder.draft((at, step.path, node.origin, waited, step.held, form.names, None))
                 return at
-            if form.scalars is not None and [type(value) for value in args] == form.scalars:
+            if form.scalars == [type(value) for value in args] and not (form.told and any(map(_is_long, args))):
                 recorder.draft((at, step.path, node.origin, waited, step.held, form.names, tuple(args)))
                 return at
         inputs, problems = keep_values(recorder, step.named_arguments(), node.encode_inputs)
@@ -146,6 +153,14 @@ class StepLog:
         told = self._recorder.resumable or bool(self._recorder.sinks)
         form = self._forms[id(node)] = _Form(node, told=told, blind=not self._recorder.capture)
         return form
+
+
+def _is_long(value: object) -> bool:
+    """Whether a scalar is kept once for all that name it, by itself. So is what cannot be read back as it was: half a surrogate
+    pair, a number of thousands of digits."""
+    if isinstance(value, int):
+        return value.bit_length() > _MOST_BITS
+    return isinstance(value, str) and (len(value) > _MOST_CHARACTERS or not (value.isascii() or _HALF.search(value) is None))
 
 
 def _is_scalar(type_: object) -> bool:

@@ -26,9 +26,10 @@ from anyio.lowlevel import RunVar
 from swarmlet.agents.approval import verdicts
 from swarmlet.engine.people import LATER, Later, Misfit, no_question, open_questions, registered
 from swarmlet.errors import JournalError, SwarmletError
+from swarmlet.swarm.progress import held
 from swarmlet.trace.events import Answered, StepStarted
 from swarmlet.trace.journal import Question
-from swarmlet.trace.views import line, visible
+from swarmlet.trace.views import line, takes, visible
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -182,33 +183,24 @@ def shown(question: Question) -> str:
     lines = [f"{line(question.name)} asks at {line(question.path)}:", visible(question.text or "(not captured)")]
     if question.tool:
         lines.append(visible(f"{question.tool}({json.dumps(question.arguments, ensure_ascii=False)})"))
-    return "\n".join([*lines, f"[{_takes(question)}] "])
-
-
-def _takes(question: Question) -> str:
-    if question.about != "answer":
-        return "yes, no, or why not"
-    schema = question.answers if isinstance(question.answers, Mapping) else {}
-    if isinstance(choices := schema.get("enum"), list):
-        return line(" / ".join(map(_word, choices)))
-    words = {"boolean": "yes / no", "string": "text", "integer": "a whole number", "number": "a number"}
-    return words.get(str(schema.get("type")), "JSON")
+    return "\n".join([*lines, f"[{takes(question.about, question.answers)}] "])
 
 
 def _typed(question: Question, unwanted: threading.Event) -> str | None:
     """The line that somebody types, in a worker thread. `None` if there is none, or the question is not wanted any more."""
     number = sys.stdin.fileno()
-    _drop_typed(number)  # what was typed before the question is no answer to it
-    sys.stderr.write(shown(question))
-    sys.stderr.flush()
-    text = b""
-    while not text.strip():
-        while sys.platform != "win32" and not select.select([number], [], [], _LOOKS)[0]:
-            if unwanted.is_set():
+    with held():  # progress is not drawn over it
+        _drop_typed(number)  # what was typed before the question is no answer to it
+        sys.stderr.write(shown(question))
+        sys.stderr.flush()
+        text = b""
+        while not text.strip():
+            while sys.platform != "win32" and not select.select([number], [], [], _LOOKS)[0]:
+                if unwanted.is_set():
+                    return None
+            if not (text := os.read(number, 65536)):
                 return None
-        if not (text := os.read(number, 65536)):
-            return None
-    return text.decode(errors="replace").partition("\n")[0]
+        return text.decode(errors="replace").partition("\n")[0]
 
 
 def _drop_typed(number: int) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, cast, final
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, cast, final, overload
 
 import anyio
 
@@ -37,6 +37,7 @@ from swarmlet.swarm.past import (
     recorded_output,
 )
 from swarmlet.swarm.people import answer_later, inbox
+from swarmlet.swarm.progress import showing
 from swarmlet.swarm.running import Running
 from swarmlet.swarm.settings import check_listeners, check_settings, check_spending, open_resource
 from swarmlet.swarm.stream import Stream, StreamSink
@@ -163,7 +164,7 @@ class Swarm:
             with anyio.CancelScope(shield=True):
                 await self._all_ended()
 
-    async def drain(self, timeout: float | None = None) -> None:  # what it says is more than a cancel
+    async def drain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # what it says is more than a cancel
         """Stop gracefully: running steps finish, no new ones start, and runs that are not done then end with `RunStopped`.
 
         Returns when all runs have ended. What was not started is in their traces (`trace.not_started()`), and with a journal
@@ -201,25 +202,48 @@ class Swarm:
         for kind, wanted in self._wanted.items():
             self._resources[kind] = await open_resource(stack, kind, wanted)
 
+    @overload
+    async def run(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]: ...
+
+    @overload
+    async def run(self, node: Node[..., T], /, *args: object, progress: bool, **kwargs: object) -> Run[T]: ...
+
     async def run(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
         """Run `node` and give its output, usage and trace. When this returns or raises, nothing of the run is alive.
+
+        `progress=True` shows meanwhile what the run does: in a terminal, in a notebook, or as a line now and then on standard
+        error. A node with a parameter of that name gets it itself. (Checkers do not check arguments beside it.)
 
         Raises `StepFailed` (with the step's path, its exception as the cause, and `.run`: what was done and paid until then),
         other `RunError`s, or an `ExceptionGroup` of them if several steps failed at once.
         """
-        return await self._run(self._recorder(), node, args, kwargs)
+        with showing(cast("AnyNode", node), kwargs, self._account) as shown:
+            return await self._run(self._recorder(*shown), node, args, kwargs)
 
-    @asynccontextmanager
-    async def stream(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Stream[T], None]:
-        """Run `node` and give its events as they happen, replies piece by piece; then `.output`.
+    @overload
+    def stream(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> AbstractAsyncContextManager[Stream[T]]: ...
+
+    @overload
+    def stream(
+        self, node: Node[..., T], /, *args: object, progress: bool, **kwargs: object
+    ) -> AbstractAsyncContextManager[Stream[T]]: ...
+
+    def stream(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> AbstractAsyncContextManager[Stream[T]]:
+        """Run `node` and give its events as they happen, replies piece by piece; then `.output`. `progress` as in `run`.
 
         Leaving the block before the end cancels the run. Raises what `run` raises. Replies are streamed so that their pieces
         can be passed on; a reply that breaks off after its first piece is not asked for again, as words cannot be taken back.
         """
+        return self._stream(node, args, kwargs)
+
+    @asynccontextmanager
+    async def _stream(
+        self, node: Node[..., T], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> AsyncGenerator[Stream[T], None]:
         send, receive = _event_stream()
         left: BaseException | None = None
-        with send, receive:
-            recorder = self._recorder(StreamSink(send))
+        with send, receive, showing(cast("AnyNode", node), kwargs, self._account) as shown:
+            recorder = self._recorder(StreamSink(send), *shown)
             recorder.wants_text = True
             desk = self._desk(recorder)
             desk.listening = True
@@ -229,7 +253,7 @@ class Swarm:
                 with send:
                     try:
                         stream.finish(await self._run(recorder, node, args, kwargs, desk=desk))
-                    except Exception as error:  # raised to the reader of the stream, or below
+                    except Exception as error:  # noqa: BLE001  # raised to the reader of the stream, or below
                         stream.fail(error)
 
             try:
@@ -237,7 +261,7 @@ class Swarm:
                     group.start_soon(work)
                     try:
                         yield stream
-                    except Exception as error:  # raised below: a task group would wrap it into a group
+                    except Exception as error:  # noqa: BLE001  # raised below: a task group would wrap it into a group
                         left = error
                     group.cancel_scope.cancel()
             except BaseExceptionGroup as error:
@@ -489,10 +513,29 @@ def _event_stream() -> tuple[MemoryObjectSendStream[Event], MemoryObjectReceiveS
     return anyio.create_memory_object_stream(math.inf)
 
 
+@overload
+async def run(node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]: ...
+
+
+@overload
+async def run(node: Node[..., T], /, *args: object, progress: bool, **kwargs: object) -> Run[T]: ...
+
+
 async def run(node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
-    """One run on a swarm of its own with default settings. Several runs that should share a client want a `Swarm`."""
+    """One run on a swarm of its own with default settings. Several runs that should share a client want a `Swarm`.
+
+    `progress=True` shows meanwhile what the run does, as in `Swarm.run`.
+    """
     async with Swarm() as swarm:
         return await swarm.run(node, *args, **kwargs)
+
+
+@overload
+def run_sync(node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]: ...
+
+
+@overload
+def run_sync(node: Node[..., T], /, *args: object, progress: bool, **kwargs: object) -> Run[T]: ...
 
 
 def run_sync(node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:

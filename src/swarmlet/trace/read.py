@@ -313,5 +313,11 @@ class Trace:
 
         return to_polars(self, rows)
 
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from swarmlet.trace.page import notebook_html
+
+        return notebook_html(self)
+
     def __repr__(self) -> str:
         return f"<Trace of run {self.run_id} ({self.state}, {len(self.steps())} steps, {len(self.events)} events)>"

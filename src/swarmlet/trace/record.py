@@ -112,10 +112,10 @@ class Recorder:
     @property
     def events(self) -> list[Event]:
         """What happened up to now."""
-        log, written = self.log, self._written
-        if written < len(log):
-            self._written = len(log)
-            log[written:] = [self._event_of(one) if isinstance(one, tuple) else one for one in log[written:]]
+        log, written, length = self.log, self._written, len(self.log)
+        if written < length:  # what another thread appends meanwhile stays as it is
+            log[written:length] = [self._event_of(one) if isinstance(one, tuple) else one for one in log[written:length]]
+            self._written = length
         return cast("list[Event]", log)
 
     @property

@@ -77,7 +77,8 @@ def step_table(trace: Trace, *, fold: bool = False) -> Table:
             rows.append((f"{row.lines}{one}", state, duration(one.seconds), *spent(one.usage), "", ""))
             continue
         said = (attempts(one), notes(one))
-        rows.append((row.lines + line(one.name), one.state, duration(one.seconds), *spent(one.usage), *said))
+        state = trace.state if one is trace.root and not one.started else one.state
+        rows.append((row.lines + line(one.name), state, duration(one.seconds), *spent(one.usage), *said))
     return Table(columns, _NUMBERS, rows)
 
 

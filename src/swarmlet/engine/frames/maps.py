@@ -117,7 +117,7 @@ class EachFrame(Frame):
     def _go_on(self) -> None:
         """Start what the bound allows; complete if that was all."""
         bound = self.shape.concurrency if self.warm else 1
-        left = self.scheduler.helping
+        left = 0 if self.asked else self.scheduler.helping
         while not self.ended and (bound is None or self.running < bound):
             if self.source is not None:
                 self._pull(self.source)

@@ -162,6 +162,7 @@ class Pruned:
 
     runs: int
     events: int
+    """Rows of them; see `packing`."""
     contents: int
     """Values that nothing names any more. Those that runs which go on may be about to name stay until the next time."""
 

@@ -64,8 +64,10 @@ def read_row(row: Row, run: str, store: str, values: dict[Digest, bytes]) -> lis
     if row.kind != STEPS:
         return [decoded(row.event, run, store)]
     try:
-        items = cast("list[object]", from_json(row.event))
-        return [_event_of(item, values) for item in items]
+        items = from_json(row.event)
+        if not isinstance(items, list):
+            raise TypeError(items)  # noqa: TRY301  # told below with all else that such a row may be
+        return [_event_of(item, values) for item in cast("list[object]", items)]
     except (ValueError, TypeError, ValidationError) as error:
         raise JournalError(f"run {run!r} in the journal {store} has steps that cannot be read: it is damaged") from error
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, final
 
 from swarmlet.errors import JournalError, RunTaken
 from swarmlet.trace.events import Answered, Digest, Event, RunEnded, RunId
-from swarmlet.trace.journal.base import Batch, Pruned, Store, Told, Upkeep
+from swarmlet.trace.journal.base import Batch, Pruned, Store, Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _GROUP: Final = 1_000
-"""The most items in one commit."""
+"""The most items in one commit; a list of drafts is one."""
 
 HIGH_WATER: Final = 2_000
 """So many items may wait for the thread before the event loop has to wait for it."""
@@ -57,6 +57,8 @@ class Drafts:
 
 Happened: TypeAlias = "tuple[object, RunId, Event | Drafts]"
 """What has happened in a run, and the writer by which it comes. A tuple, as there are very many."""
+
+_Taken: TypeAlias = "tuple[object, RunId, Event | list[Draft]]"
 
 
 @final
@@ -181,9 +183,10 @@ class WriterThread:
 
     def wait(self) -> None:
         """Wait until what is queued is written."""
-        written = threading.Event()
-        self._queue.put(written.set)
-        written.wait(_CLOSE_SECONDS)
+        if self._thread.is_alive():
+            written = threading.Event()
+            self._queue.put(written.set)
+            written.wait(_CLOSE_SECONDS)
 
     def stop(self) -> None:
         """Let the thread write what is queued and end."""
@@ -230,18 +233,19 @@ class WriterThread:
         for item in group:
             if isinstance(item, Kept):
                 values[item.digest] = item.content
-        told: list[Happened] = [item for item in group if isinstance(item, tuple)]
+        happened: list[Happened] = [item for item in group if isinstance(item, tuple)]
+        told = list(_taken(happened))
         if self.error or not (values or told):
             return
         self._claim_for(told)
         mine, answers = [item for item in told if self._writes(item)], [item for item in told if self._answers(item)]
-        batch = Batch(values, list(_taken(mine)), list(_taken(answers)))
+        batch = Batch(values, [(run, event) for _, run, event in mine], [(run, event) for _, run, event in answers])
         lost = self._try(lambda: self._backend.append(batch), set[RunId]())
         self._lose(lost)
         ended = {run for _, run, event in mine if isinstance(event, RunEnded)}
         self._drop([run for run in ended if not self._held[run].explicit and not self._held[run].taken])
 
-    def _claim_for(self, told: list[Happened]) -> None:
+    def _claim_for(self, told: list[_Taken]) -> None:
         """Claim the runs that are written to without a claim."""
         new: dict[RunId, object] = {}
         for by, run, event in told:
@@ -252,7 +256,7 @@ class WriterThread:
             for run, by in new.items():
                 self._held[run] = _Held(by, explicit=False, taken=run in refused)
 
-    def _writes(self, item: Happened) -> bool:
+    def _writes(self, item: _Taken) -> bool:
         by, run, event = item
         held = self._held.get(run)
         if held is None:
@@ -261,7 +265,7 @@ class WriterThread:
             self._refused.add((id(by), run))
         return held.by is by and not held.taken
 
-    def _answers(self, item: Happened) -> bool:
+    def _answers(self, item: _Taken) -> bool:
         by, run, event = item
         held = self._held.get(run)
         return isinstance(event, Answered) and (held is None or held.by is not by)
@@ -334,12 +338,13 @@ class WriterThread:
         return told
 
 
-def _taken(items: list[Happened]) -> Iterator[Told]:
-    for _, run, event in items:
+def _taken(happened: list[Happened]) -> Iterator[_Taken]:
+    """Drafts are taken whether or not they are written then, so that they do not pile up."""
+    for by, run, event in happened:
         if not isinstance(event, Drafts):
-            yield run, event
+            yield by, run, event
         elif drafts := event.take():
-            yield run, drafts
+            yield by, run, drafts
 
 
 def _nobody(_: JournalError | None) -> None:

@@ -64,6 +64,8 @@ class JournalWriter:
 
     def draft(self, run: RunId, draft: Draft) -> None:
         """Append the event that a draft stands for: it is written out by the writer's thread."""
+        if self._closed:
+            return
         drafts = self._open.get(run)
         if drafts is None:
             drafts = self._open[run] = Drafts()
@@ -71,7 +73,7 @@ class JournalWriter:
         if not drafts.queued:
             drafts.queued = True
             self._put((self, run, drafts))
-        elif len(drafts.waiting) > HIGH_WATER and not self._closed:
+        elif len(drafts.waiting) > HIGH_WATER:
             self._thread.wait()
 
     def value(self, digest: Digest, content: bytes) -> None:
@@ -98,6 +100,7 @@ class JournalWriter:
 
     def release(self, run: RunId) -> None:
         """Let go of `run` once all is written that was recorded of it: another process may go on with it."""
+        self._open.pop(run, None)
         self._put(Release(self, run))
 
     def taken(self, run: RunId) -> bool:

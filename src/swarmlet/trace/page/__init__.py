@@ -13,22 +13,24 @@ put together as they are. `swarmlet report` writes the page, `swarmlet ui` serve
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from swarmlet.trace.analysis.insight import Insight
 from swarmlet.trace.events import RunResumed
-from swarmlet.trace.page.details import chosen, details
+from swarmlet.trace.page.details import chosen, details, digests
 from swarmlet.trace.page.graph import graph
 from swarmlet.trace.page.html import run_document
+from swarmlet.trace.page.notebook import html as notebook_html
 from swarmlet.trace.page.rows import rows
 from swarmlet.trace.page.summary import summary
 from swarmlet.trace.page.values import Texts
 
 if TYPE_CHECKING:
+    from swarmlet.trace.events import Digest
     from swarmlet.trace.read import Trace
     from swarmlet.trace.views import Data
 
-__all__ = ["overview", "page", "page_data", "step_details"]
+__all__ = ["View", "notebook_html", "page", "page_data", "title_of"]
 
 
 def page(trace: Trace, *, full: bool = False) -> str:
@@ -37,44 +39,60 @@ def page(trace: Trace, *, full: bool = False) -> str:
     Recorded values of more than 20,000 characters are cut, and of a run of more than 20,000 steps only those that matter most
     have their details; `full` keeps everything.
     """
-    return run_document(f"{trace.started.name} · {trace.run_id}", page_data(trace, full=full))
+    return run_document(title_of(trace), page_data(trace, full=full)).text
+
+
+def title_of(trace: Trace) -> str:
+    """What a window with the run is called."""
+    return f"{trace.started.name} · {trace.run_id}"
 
 
 def page_data(trace: Trace, *, full: bool = False) -> Data:
-    """What the page shows, as plain data: `overview`, and `details` and `values` of its steps."""
-    insight = Insight(trace)
-    data = _overview(insight)
-    told, texts = _details(insight, full=full)
-    return data | {"details": told, "values": texts.kept}
+    """What the page shows, as plain data: `View.overview`, and `details` and `values` of its steps."""
+    view = View(trace)
+    data = view.overview()
+    steps = list(trace.root.walk())
+    index = {step.path: number for number, step in enumerate(steps)}
+    texts = Texts(trace, full=full)
+    kept = steps if full else chosen(view.insight)  # the values of what matters most are kept first
+    told = {str(index[step.path]): details(view.insight, step, texts) for step in kept}
+    return data | {"details": told, "values": texts.kept, "partial": len(kept) if len(kept) < len(steps) else 0}
 
 
-def overview(trace: Trace) -> Data:
-    """The run without what its steps were given and gave: `run`, `summary`, `timeline`, `graph`."""
-    return _overview(Insight(trace))
+@final
+class View:
+    """A run for a page that asks for its parts."""
 
+    def __init__(self, trace: Trace) -> None:
+        self.trace: Trace = trace
+        self.insight: Insight = Insight(trace)
 
-def step_details(trace: Trace, path: str) -> Data:
-    """`details` of one step, and the `values` that they name. Raises `KeyError` if there is no such step."""
-    insight, texts = Insight(trace), Texts(trace, full=True)
-    return {"details": details(insight, trace.step(path), texts), "values": texts.kept}
+    def overview(self) -> Data:
+        """The run without what its steps were given and gave: `run`, `summary`, `timeline`, `graph`."""
+        told, places = rows(self.insight)
+        return {
+            "run": _run(self.insight),
+            "summary": summary(self.insight),
+            "timeline": told,
+            "graph": graph(self.insight, places),
+        }
 
+    def search(self, text: str) -> list[str]:
+        """The paths of the steps in whose prompts, replies, inputs, outputs, tools or questions the text stands."""
+        wanted, texts = text.lower(), Texts(self.trace)
+        known: dict[Digest, bool] = {}
 
-def _overview(insight: Insight) -> Data:
-    told, places = rows(insight)
-    return {
-        "run": _run(insight),
-        "summary": summary(insight),
-        "timeline": told,
-        "graph": graph(insight, places),
-    }
+        def has(digest: Digest) -> bool:
+            if digest not in known:
+                known[digest] = texts.has(digest, wanted)
+            return known[digest]
 
+        return [step.path for step in self.trace.root.walk() if any(has(digest) for digest in digests(step))]
 
-def _details(insight: Insight, *, full: bool) -> tuple[Data, Texts]:
-    """By the number of a step's row. The values of what matters most are kept first."""
-    texts = Texts(insight.trace, full=full)
-    index = {step.path: number for number, step in enumerate(insight.trace.root.walk())}
-    steps = list(insight.trace.root.walk()) if full else chosen(insight)
-    return {str(index[step.path]): details(insight, step, texts) for step in steps}, texts
+    def step(self, path: str) -> Data:
+        """The `details` of one step, and the `values` that they name. Raises `KeyError` if there is no such step."""
+        texts = Texts(self.trace, full=True)
+        return {"details": details(self.insight, self.trace.step(path), texts), "values": texts.kept}
 
 
 def _run(insight: Insight) -> Data:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from swarmlet.trace.records import ToolRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from swarmlet.trace.analysis.insight import Insight
     from swarmlet.trace.events import CallSaved, Digest, Fault
@@ -21,18 +21,15 @@ MOST: Final = 20_000
 
 
 def chosen(insight: Insight) -> list[StepRecord]:
-    """The steps whose details a page has: all, or of a very large run those that matter most. The critical path, what failed,
-    then what was dearest, then what took longest."""
-    steps = list(insight.trace.root.walk())
-    if len(steps) <= MOST:
-        return steps
+    """The steps whose details a page has: all, or of a very large run those that matter most. These come first: the critical
+    path, what failed, then what was dearest, then what took longest."""
     critical = set(insight.critical_path.paths)
 
     def weight(step: StepRecord) -> tuple[bool, bool, float, float]:
         own = sum(float(call.usage.usd) for call in step.calls)
         return step.path in critical, step.state not in ("finished", "running"), own, step.seconds or 0.0
 
-    return sorted(steps, key=weight, reverse=True)[:MOST]
+    return sorted(insight.trace.root.walk(), key=weight, reverse=True)[:MOST]
 
 
 def details(insight: Insight, step: StepRecord, texts: Texts) -> Data:
@@ -60,6 +57,24 @@ def details(insight: Insight, step: StepRecord, texts: Texts) -> Data:
     return {name: value for name, value in told.items() if value not in (None, [], {}, 0)}
 
 
+def digests(step: StepRecord) -> Iterator[Digest]:
+    """The recorded values that the details of a step show."""
+    told: list[Digest | None] = []
+    if step.started:
+        told += step.started.inputs.values()
+    if step.ended:
+        told.append(step.ended.output)
+    for call in step.calls:
+        told += (*call.started.messages, call.started.request, call.ended.reply if call.ended else None)
+    for saved in step.saved:
+        told += (*saved.messages, saved.reply)
+    for tool in step.tools:
+        told += (tool.started.arguments, tool.ended.result if tool.ended else None)
+    told += (digest for asked in step.asked for digest in (asked.question, asked.arguments))
+    told += (answered.answer for answered in step.answered)
+    return (digest for digest in told if digest is not None)
+
+
 def _named(inputs: dict[str, Digest | None], texts: Texts) -> Data:
     return {name: texts.value(digest) for name, digest in inputs.items()}
 
@@ -69,7 +84,7 @@ def _fault(fault: Fault | None) -> Data | None:
 
 
 def _work(step: StepRecord, texts: Texts, origin: float) -> list[Data]:
-    """Model and tool calls in the order in which they began. Of a request only the messages that the one before did not have."""
+    """Model and tool calls in the order in which they began. Of a request only what the one before did not have."""
     found: list[Data] = []
     before: Sequence[Digest | None] = ()
     work: list[CallRecord | ToolRecord] = [*step.calls, *step.tools]

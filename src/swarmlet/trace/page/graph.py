@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import TYPE_CHECKING, Final, cast, final
 
 from swarmlet.trace.events import RunResumed, RunStarted
@@ -29,6 +30,8 @@ _MOST: Final = 90
 """More boxes than this no one reads: then the inner ones are left out."""
 _ALIKE: Final = 24
 """More parts of one place than this are told as one."""
+_LOOKED_AT: Final = 50
+"""Of the rounds of a loop, or the items of a map, so many tell in which order their steps ran."""
 
 
 @final
@@ -64,9 +67,7 @@ def graph(insight: Insight, places: Places) -> Data:
     for step in insight.trace.root.walk():
         _count(found, step, places)
     _planned(found, _plan(insight))
-    for place in found.values():
-        if not place.planned:
-            _observed(found, place)
+    _observed(found, insight.trace.root, places)
     _sum(found, root)
     hidden = _thin(found, root)
     box = arranged(_box(found, root, hidden))
@@ -185,21 +186,57 @@ def _link(found: dict[str, Place], source: str, target: str) -> None:
     around.links.add(("/".join(one[: shared + 1]), "/".join(other[: shared + 1])))
 
 
-def _observed(found: dict[str, Place], place: Place) -> None:
-    """A part comes after those that had ended when it began; of these only the last are drawn."""
-    parts = [found[part] for part in place.parts if found[part].begin is not None]
-    if len(parts) > _ALIKE:
-        return
-    for part in parts:
-        before = [other for other in parts if other is not part and _before(other, part)]
-        last = [one for one in before if not any(_before(one, other) for other in before if other is not one)]
-        place.links.update((one.key, part.key) for one in last)
+def _observed(found: dict[str, Place], root: StepRecord, places: Places) -> None:
+    """A part comes after another if it began when that had ended, wherever both ran; of these only the last are drawn."""
+    seen = Counter[str]()
+    orders: dict[str, dict[tuple[str, str], bool]] = {}
+    for step in root.walk():
+        key = _key(step.path)
+        if found[key].planned or seen[key] >= _LOOKED_AT or not 1 < len(step.children) <= _ALIKE:
+            continue
+        seen[key] += 1
+        order = orders.setdefault(key, {})
+        spans = {_key(child.path): _span(places.index[child.path], places) for child in step.children}
+        for one, other in permutations(spans, 2):
+            order[one, other] = order.get((one, other), True) and _before(spans[one], spans[other])
+    for key, order in orders.items():
+        place = found[key]
+        place.links.update(pair for pair, holds in order.items() if holds)
+        if place.what in ("switch", "match"):
+            place.links.update(
+                (one, part) for part in place.parts if found[part].begin is None for one, _ in tuple(place.links)
+            )
 
 
-def _before(one: Place, other: Place) -> bool:
-    if one.end is None or other.begin is None or one.begin is None or other.end is None:
+def _span(number: int, places: Places) -> tuple[float | None, float | None, int]:
+    return places.begin[number], places.end[number], number
+
+
+def _before(one: tuple[float | None, float | None, int], other: tuple[float | None, float | None, int]) -> bool:
+    end, begin = one[1], other[0]
+    return end is not None and begin is not None and end <= begin and (end, one[2]) < (other[1] or begin, other[2])
+
+
+def _reduced(links: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Without the arrows that a longer way implies."""
+    after: dict[str, set[str]] = {}
+    for one, other in links:
+        after.setdefault(one, set()).add(other)
+
+    def reaches(one: str, wanted: str, known: set[str]) -> bool:
+        stack = [one]
+        while stack:
+            for each in after.get(stack.pop(), ()):
+                if each == wanted:
+                    return True
+                if each not in known:
+                    known.add(each)
+                    stack.append(each)
         return False
-    return one.end <= other.begin and (one.begin, one.end, one.key) < (other.begin, other.end, other.key)
+
+    return sorted(
+        (one, other) for one, other in links if not any(reaches(each, other, {one}) for each in after[one] if each != other)
+    )
 
 
 # The drawing
@@ -226,8 +263,8 @@ def _box(found: dict[str, Place], key: str, hidden: dict[str, int]) -> Box:
     name = key.rpartition("/")[2]
     parts = [] if key in hidden else [_box(found, part, hidden) for part in sorted(place.parts, key=lambda k: _first(found[k]))]
     shown = {part.key for part in parts}
-    links = sorted((one, other) for one, other in place.links if one in shown and other in shown and one != other)
-    return Box(key, name, parts, links)
+    links = {(one, other) for one, other in place.links if one in shown and other in shown and one != other}
+    return Box(key, name, parts, _reduced(links))
 
 
 def _first(place: Place) -> tuple[float, str]:

@@ -12,7 +12,7 @@ from functools import cache
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from swarmlet.trace.views import line
 
@@ -22,30 +22,38 @@ if TYPE_CHECKING:
     from swarmlet.trace.views import Data
 
 _RUN: Final = ("dom", "words", "summary", "graph", "tree", "timeline", "search", "values", "detail", "keys", "run")
-_LIST: Final = ("dom", "words", "list")
+_LIST: Final = ("dom", "words", "keys", "list")
 
 
-def document(title: str, data: Data, *, scripts: Sequence[str] = _RUN, live: bool = False) -> str:
-    """A whole page. With `live` it may ask the server that it came from for more."""
+@final
+class Document(NamedTuple):
+    """A page, and the policy that stands in it, which a server says as well."""
+
+    text: str
+    policy: str
+
+
+def run_document(title: str, data: Data, *, live: bool = False) -> Document:
+    """The page of a run. With `live` it may ask the server that it came from for more."""
+    return _document(title, data, _RUN, live=live)
+
+
+def list_document(title: str, data: Data) -> Document:
+    """The page of a journal: the list of its runs, for which it asks its server."""
+    return _document(title, data, _LIST, live=True)
+
+
+def _document(title: str, data: Data, scripts: Sequence[str], *, live: bool) -> Document:
     style, script = asset("page.css"), "\n".join(['"use strict";', *(asset(f"{name}.js") for name in scripts)])
+    allowed = policy(style, script, live=live)
     parts = {
-        "policy": escape(policy(style, script, live=live)),
+        "policy": escape(allowed),
         "title": escape(line(title)),
         "style": style,
         "script": script,
         "data": escaped(data),
     }
-    return "".join(parts.get(piece, piece) for piece in asset("page.html").split("@@"))
-
-
-def run_document(title: str, data: Data, *, live: bool = False) -> str:
-    """The page of a run."""
-    return document(title, data, scripts=_RUN, live=live)
-
-
-def list_document(title: str, data: Data) -> str:
-    """The page of a journal: the list of its runs, which asks for them."""
-    return document(title, data, scripts=_LIST, live=True)
+    return Document("".join(parts.get(piece, piece) for piece in asset("page.html").split("@@")), allowed)
 
 
 @cache

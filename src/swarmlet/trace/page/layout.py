@@ -8,8 +8,8 @@ from typing import Final, final
 HEIGHT: Final = 52.0
 """Of a box without parts."""
 _LETTER: Final = 7.6
-_NARROW: Final = 132.0
-_WIDE: Final = 230.0
+_NARROW: Final = 158.0
+_WIDE: Final = 250.0
 _TITLE: Final = 30.0
 _EDGE: Final = 14.0
 _ACROSS: Final = 44.0
@@ -55,7 +55,7 @@ class _Ranks:
 def arranged(box: Box) -> Box:
     """Give the box and all in it their sizes and positions."""
     if not box.parts:
-        box.width = min(max(_NARROW, _LETTER * len(box.name) + 36), _WIDE)
+        box.width = min(max(_NARROW, _LETTER * (len(box.name) + 5) + 36), _WIDE)
         box.height = HEIGHT
         return box
     for part in box.parts:

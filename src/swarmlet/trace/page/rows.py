@@ -82,7 +82,12 @@ def rows(insight: Insight) -> tuple[Data, Places]:
                 _flat(_pieces_of(insight, step, below)) if executed else [],
             ]
         )
-    told: Data = {"columns": COLUMNS, "kinds": KINDS, "states": STATES, "nodes": list(nodes), "rows": table}
+    legs = [
+        (places.index[leg.path], _short(leg.begin), _short(leg.end))
+        for leg in insight.critical_path.legs
+        if leg.path in places.index
+    ]
+    told: Data = {"columns": COLUMNS, "kinds": KINDS, "states": STATES, "nodes": list(nodes), "rows": table, "legs": legs}
     return told, places
 
 
@@ -165,18 +170,22 @@ def _pieces_of(insight: Insight, step: StepRecord, below: dict[int, list[Span]])
 def painted(told: Sequence[Span], begin: float, end: float, rest: Kind) -> list[_Piece]:
     """The time from `begin` to `end` as pieces that do not overlap; what nothing tells is `rest`, what steps below did is left
     out."""
-    spans = [(max(start, begin), min(stop, end), what) for start, stop, what in told if stop > begin and start < end]
+    spans: list[Span] = [
+        (max(start, begin), min(stop, end), what) for start, stop, what in told if stop > begin and start < end
+    ]
     changes: list[tuple[float, int, Kind | None]] = [(begin, 0, None), (end, 0, None)]
     for start, stop, what in spans:
-        changes += [(start, 1, what), (stop, -1, what)]
+        changes.append((start, 1, what))
+        changes.append((stop, -1, what))
     changes.sort(key=lambda change: change[0])
-    going: dict[Kind | None, int] = dict.fromkeys(_RANK, 0)
+    going: dict[Kind | None, int] = {}
     pieces: list[_Piece] = []
     for (at, change, what), (until, _, _) in pairwise(changes):
         if change:
-            going[what] += change
+            going[what] = going.get(what, 0) + change
         if until > at:
-            _put(pieces, at, until, next((kind for kind in _RANK if going[kind]), rest))
+            best: list[Kind | None] = [kind for kind in _RANK if going.get(kind)]
+            _put(pieces, at, until, best[0] if best else rest)
     return pieces
 
 
@@ -202,7 +211,8 @@ def _coarse(pieces: Sequence[_Piece]) -> list[_Piece]:
     for number, kinds in enumerate(slices):
         if kinds and (seconds := sum(kinds.values())) > 0:
             begin = low + number * width
-            _put(found, begin, begin + width if seconds > width / 2 else begin + seconds, max(kinds, key=lambda k: kinds[k]))
+            most = max(kinds.items(), key=lambda pair: pair[1])[0]
+            _put(found, begin, begin + (width if seconds > width / 2 else seconds), most)
     return found
 
 

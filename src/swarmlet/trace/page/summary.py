@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from swarmlet.trace.analysis.kinds import WAITING, Kind, Split
+from swarmlet.trace.analysis.kinds import Kind, Split
 from swarmlet.trace.analysis.what_if import WhatIf, levers
 from swarmlet.trace.refed import Feed
 from swarmlet.trace.views import duration
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from swarmlet.trace.analysis.insight import Insight
-    from swarmlet.trace.records import StepRecord
+    from swarmlet.trace.records import CallRecord, StepRecord
     from swarmlet.trace.views import Data
 
 Words: TypeAlias = "list[str | list[str]]"
@@ -63,6 +63,7 @@ def summary(insight: Insight) -> Data:
     trace = insight.trace
     seconds, usage = insight.timeline.end, trace.usage
     table = _Nodes(insight)
+    advised = _advice(insight, table)
     return {
         "seconds": seconds,
         "usd": float(usage.usd),
@@ -72,7 +73,7 @@ def summary(insight: Insight) -> Data:
         "cached": usage.cached_tokens,
         "output": usage.output_tokens,
         "steps": len(trace.steps()),
-        "advice": [{"title": title, "words": words, "node": node} for title, words, node in _advice(insight, table)],
+        "advice": [{"title": title, "words": words, "node": node} for title, words, node in advised],
         "nodes": table.listed(),
         "path": _path(insight),
         "split": dict(insight.critical_path.split.items()),
@@ -82,17 +83,28 @@ def summary(insight: Insight) -> Data:
     }
 
 
-def short(node: str) -> str:
-    """The name of a node, without its module."""
-    return node.partition(":")[2] or node
+def advice(insight: Insight) -> list[tuple[str, Words, str]]:
+    """Which step to change, and what that would save: a title, a sentence, and the node, if it is about one."""
+    return [*_advice(insight, _Nodes(insight))]
+
+
+def text_of(words: Words) -> str:
+    """A sentence as plain text."""
+    return "".join(word if isinstance(word, str) else word[0] for word in words)
+
+
+def short(node: str, steps: Sequence[StepRecord]) -> str:
+    """The name of a node as it stands in the paths of its steps; where they differ, that of its definition."""
+    names = {step.name.partition("[")[0] for step in steps}
+    return names.pop() if len(names) == 1 else node.partition(":")[2] or node
 
 
 def usd(amount: Decimal) -> str:
     """An amount for a sentence: three digits that count."""
     if not amount:
-        return "0 USD"
+        return "$0"
     digits = max(2, 2 - amount.adjusted())
-    return f"{amount:,.{min(digits, 9)}f} USD"
+    return f"${amount:,.{min(digits, 9)}f}"
 
 
 def percent(part: float | Decimal, whole: float | Decimal) -> str:
@@ -115,6 +127,10 @@ class _Nodes:
         self.levers: dict[str, WhatIf] = {one.node: one for one in levers(insight) if not self.around(one.node)}
         self.feeds = {node: self._feed(steps) for node, steps in self.steps.items() if self.usage[node].requests}
 
+    def name(self, node: str) -> str:
+        """How a reader knows it."""
+        return short(node, self.steps[node])
+
     def around(self, node: str) -> bool:
         """Whether the node only has other steps run."""
         return all(step.children and not step.calls for step in self.steps[node])
@@ -136,7 +152,7 @@ class _Nodes:
         lever, usage, feed = self.levers.get(node), self.usage[node], self.feeds.get(node, Feed())
         return {
             "node": node,
-            "name": short(node),
+            "name": self.name(node),
             "steps": len(self.steps[node]),
             "critical": self.critical.get(node, 0.0),
             "after": lever.seconds_after if lever else None,
@@ -166,6 +182,8 @@ def _advice(insight: Insight, table: _Nodes) -> Iterable[tuple[str, Words, str]]
     dearest = max(table.usage, key=lambda node: table.usage[node].usd, default="")
     if total > 0:
         yield "To make it cheaper", _cheaper(table, dearest, total), dearest
+    if words := _wasted(insight):
+        yield "Wasted and waited", words, ""
     elsewhere = insight.critical_path.split.only(("away", "lost", "person"))
     if whole > 0 and elsewhere.total > 0.2 * whole:
         yield "Not at work", _elsewhere(elsewhere, whole), ""
@@ -173,11 +191,13 @@ def _advice(insight: Insight, table: _Nodes) -> Iterable[tuple[str, Words, str]]
 
 def _faster(insight: Insight, table: _Nodes, best: WhatIf) -> Words:
     whole, steps = best.seconds_before, len(table.steps[best.node])
-    words: Words = ["Change ", [short(best.node)], f" ({_times(steps, 'step')}). Without its time the run would take "]
+    words: Words = ["Change ", [table.name(best.node)], f" ({_times(steps, 'step')}). Without its time the run would take "]
     words += [[duration(best.seconds_after)], " instead of ", [duration(whole)]]
     words += [f", {percent(best.seconds_saved, whole)} less."]
-    legs = [leg.split for leg in insight.critical_path.legs if leg.node == best.node]
-    split = Split.total_of(legs)
+    legs = [leg for leg in insight.critical_path.legs if leg.node == best.node]
+    split = Split.total_of(leg.split for leg in legs)
+    if any(leg.why == "place" for leg in legs) and split.limit + split.budget < split.total / 4:
+        words.append(" Its steps waited for one another's places: a higher concurrency= lets more of them run at once.")
     if split.total > 0:
         words.append(f" Of its {duration(split.total)} on the critical path: {_kinds(split)}.")
         words.append(f" {ADVICE.get(split.items()[0][0], '')}".rstrip())
@@ -186,7 +206,7 @@ def _faster(insight: Insight, table: _Nodes, best: WhatIf) -> Words:
 
 def _cheaper(table: _Nodes, node: str, total: Decimal) -> Words:
     usage, feed = table.usage[node], table.feeds.get(node, Feed())
-    words: Words = ["Change ", [short(node)], ": it cost ", [usd(usage.usd)], " of ", [usd(total)]]
+    words: Words = ["Change ", [table.name(node)], ": it cost ", [usd(usage.usd)], " of ", [usd(total)]]
     words.append(f" ({percent(usage.usd, total)}), in {_times(usage.requests, 'call')} with {usage.input_tokens:,} tokens in")
     words.append(f" and {usage.output_tokens:,} out.")
     if feed.refed >= 0.1 * max(feed.input_tokens, 1):
@@ -194,19 +214,55 @@ def _cheaper(table: _Nodes, node: str, total: Decimal) -> Words:
     return words
 
 
+def _wasted(insight: Insight) -> Words:
+    """In one sentence each: what was sent again, what failed, what was stopped, and what steps waited for."""
+    feed, waits = insight.refed(None), insight.waits.total
+    words: Words = []
+    if feed.refed:
+        words += [[percent(feed.refed, feed.input_tokens)], " of the prompt tokens had been sent before in this run"]
+        words += [" and cost ", [usd(feed.refed_usd)], ". "] if feed.refed_usd else [". "]
+    if failed := _failed(insight):
+        words += [[_times(len(failed), "call")], " failed" + (f" and cost {usd(cost)}. " if (cost := _cost(failed)) else ". ")]
+    if stopped := _stopped(insight):
+        cost = _own_usage(stopped).usd
+        words += [[_times(len(stopped), "step")], f" stopped before the end{f' and cost {usd(cost)}' if cost else ''}. "]
+    if waits.total > _LITTLE * insight.timeline.end:
+        words += ["Steps waited ", [duration(waits.total)], f" in all: {_kinds(waits)}."]
+    return words
+
+
+def _failed(insight: Insight) -> list[CallRecord]:
+    return [call for step in insight.trace.steps() for call in step.calls if call.state == "failed"]
+
+
+def _cost(calls: Iterable[CallRecord]) -> Decimal:
+    return Usage.total(call.usage for call in calls).usd
+
+
+def _stopped(insight: Insight) -> list[StepRecord]:
+    """Only where the run went on without them: in a cancelled run all are stopped."""
+    if insight.trace.state == "cancelled":
+        return []
+    return [step for step in insight.trace.steps() if step.state == "cancelled" and not step.children]
+
+
 def _elsewhere(split: Split, whole: float) -> Words:
-    told = {"person": "it waited for a person", "away": "no process had it", "lost": "a process was killed, and did it again"}
-    parts = [f"for {duration(seconds)} {told[kind]}" for kind, seconds in split.items()]
+    told: dict[Kind, str] = {
+        "person": "it waited for a person",
+        "away": "no process had it",
+        "lost": "it did again what a lost process had done",
+    }
+    parts = [f"for {duration(seconds)} {told.get(kind, kind)}" for kind, seconds in split.items()]
     return [f"Of {duration(whole)} the run was not at work for ", [duration(split.total)], f": {', '.join(parts)}."]
 
 
-def _times(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _times(count: int, what: str, many: str = "") -> str:
+    return f"{count:,} {what if count == 1 else many or f'{what}s'}"
 
 
 def _kinds(split: Split) -> str:
-    told = [(kind, seconds) for kind, seconds in split.items() if seconds >= _LITTLE * split.total]
-    return ", ".join(f"{NAMES[kind]} {duration(seconds)}" for kind, seconds in told)
+    most = split.items()
+    return ", ".join(f"{NAMES[kind]} {duration(seconds)}" for kind, seconds in most if seconds >= _LITTLE * split.total)
 
 
 # The critical path, and waste
@@ -246,25 +302,24 @@ def _refed(insight: Insight) -> Data | None:
 
 
 def _retried(insight: Insight) -> Data | None:
-    steps = insight.trace.steps()
-    failed = [call for step in steps for call in step.calls if call.state == "failed"]
-    again = sum(len(step.retries) for step in steps)
+    failed = _failed(insight)
+    again = sum(len(step.retries) for step in insight.trace.steps())
     if not failed and not again:
         return None
-    usage = Usage.total(call.usage for call in failed)
+    cost = _cost(failed)
     seconds = sum(call.seconds or 0.0 for call in failed)
     waited = insight.waits.total.retry
-    words: Words = [[_times(len(failed), "model call")], " failed"]
+    counts = (_times(len(failed), "model call"), _times(again, "attempt of a whole step", "attempts of whole steps"))
+    words: Words = [[" and ".join(told for told, count in zip(counts, (failed, again), strict=True) if count)], " failed"]
     words.append(f" after {duration(seconds)}" if seconds else "")
-    words.append(f", {_times(again, 'attempt')} of whole steps" if again else "")
-    words += ["; the waits before the next attempts took ", [duration(waited)], f". They cost {usd(usage.usd)}."]
-    return {"title": "Retries", "words": words, "seconds": seconds + waited, "usd": float(usage.usd)}
+    words += ["; the waits before the next attempts took ", [duration(waited)]]
+    words.append(f". They cost {usd(cost)}." if cost else ".")
+    return {"title": "Retries", "words": words, "seconds": seconds + waited, "usd": float(cost)}
 
 
 def _losers(insight: Insight) -> Data | None:
-    """Only where the run went on without them: in a cancelled run all are stopped."""
-    steps = [step for step in insight.trace.steps() if step.state == "cancelled" and not step.children]
-    if not steps or insight.trace.state == "cancelled":
+    steps = _stopped(insight)
+    if not steps:
         return None
     usage = _own_usage(steps)
     seconds = sum(step.seconds or 0.0 for step in steps)
@@ -288,8 +343,3 @@ def _again(insight: Insight) -> Data | None:
     ]
     words.append(" or a process was lost.")
     return {"title": "Done again", "words": words, "seconds": insight.critical_path.split.lost, "usd": 0.0}
-
-
-def waiting(split: Split) -> Split:
-    """The part of a split that is waits."""
-    return split.only(WAITING)

@@ -21,6 +21,10 @@ _DEEP: Final = 40
 """Below so many levels a value is shown as JSON."""
 _SAID: Final = ("content", "text", "refusal")
 """Where a message or a reply has its text."""
+_TOLD: Final = frozenset(
+    ("role", "finish_reason", "model", "input_tokens", "cached_tokens", "output_tokens", "service_tier", "request_id")
+)
+"""What the page says of it elsewhere."""
 
 
 @final
@@ -42,6 +46,16 @@ class Texts:
         """The key of a message or reply."""
         return None if digest is None else self._keep(f"m:{digest}", digest, message=True)
 
+    def has(self, digest: Digest, wanted: str) -> bool:
+        """Whether a text, in small letters, stands in a value."""
+        content = self._trace.content(digest)
+        if content is None:
+            return False
+        try:
+            return wanted in readable(cast("JsonValue", json.loads(content))).lower()
+        except (ValueError, RecursionError):
+            return False
+
     def _keep(self, key: str, digest: Digest, *, message: bool) -> str:
         if key not in self.kept:
             self.kept[key] = self._shown(digest, message=message)
@@ -62,7 +76,9 @@ class Texts:
     def _said(self, value: dict[str, JsonValue]) -> Data:
         """A message: who says it, its text, and whatever else there is."""
         texts = [found for name in _SAID if isinstance(found := value.get(name), str) and found]
-        rest = {name: item for name, item in value.items() if item not in (None, "", [], {}) and name != "role"}
+        rest: dict[str, JsonValue] = {
+            name: item for name, item in value.items() if item not in (None, "", [], {}) and name not in _TOLD
+        }
         if texts:
             rest = {name: item for name, item in rest.items() if not (name in _SAID and isinstance(item, str))}
         shown = self._cut("\n".join(texts))

@@ -36,33 +36,42 @@ function figures(summary) {
 }
 
 function adviceCard(one, go) {
-  return el("article", { class: "card" }, el("h3", {}, one.title), el("p", {}, sentence(one.words)),
+  return el("article", { class: "card" }, el("h2", {}, one.title), el("p", {}, sentence(one.words)),
     one.node ? button("Show its steps", () => go.node(one.node), { class: "link" }) : null);
 }
 
 function criticalBar(summary) {
   if (!Object.keys(summary.split).length) return null;
-  return el("div", { class: "card" }, el("h3", {}, "Where the wall time went"),
+  return el("div", { class: "card" }, el("h2", {}, "Where the wall time went"),
     el("p", { class: "dim" }, "The critical path: the chain of steps that decided how long the run took."),
     splitBar(summary.split, "Critical path by kind of time"));
 }
 
 function nodesView(summary, go) {
   const most = Math.max(...summary.nodes.map((node) => node.saved), 0);
-  const rows = summary.nodes.map((node) => el("tr", {},
+  const rows = summary.nodes.map((node) => el("tr", { hidden: little(node, summary) },
     el("th", { scope: "row" }, button(said(node.name), () => go.node(node.node), { class: "link", title: plain(node.node) })),
     el("td", {}, number(node.steps)),
     el("td", {}, node.critical > 0 ? duration(node.critical) : "–"),
     el("td", {}, node.after === null ? "–" : duration(node.after)),
     el("td", { class: "saves" }, node.saved > 0 ? [el("span", { class: "saves-bar", "aria-hidden": "true", style: { width: `${(60 * node.saved) / most}px` } }),
-      `−${duration(node.saved)}`] : "–"),
-    el("td", {}, node.requests ? usd(node.usd, node.unpriced, node.requests) : "–"),
+      node.saved < 0.0005 ? "–" : `−${duration(node.saved)}`] : "–"),
+    el("td", {}, node.requests ? (node.unpriced === node.requests ? "not known" : usd(node.usd, node.unpriced, node.requests)) : "–"),
     el("td", {}, node.requests ? number(node.input + node.output) : "–"),
     el("td", {}, node.refed ? number(node.refed) : "–")));
   const heads = [["step", ""], ["ran", "How often"], ["on the path", "Its seconds on the critical path"], ["run without it", "What the run would take if it took no time"],
     ["saves", "The most that making it faster can save"], ["cost", "Of its own calls"], ["tokens", "In and out"], ["re-fed", "Prompt tokens that had been sent before in the run"]];
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Steps by what changing them would save" }, el("table", { class: "nodes" },
-    el("thead", {}, el("tr", {}, heads.map(([head, title]) => el("th", { scope: "col", title }, head)))), el("tbody", {}, rows)));
+  const folded = rows.filter((row) => row.hidden);
+  const more = folded.length ? button(`Show ${times(folded.length, "step")} that took next to nothing`, () => {
+    for (const row of folded) row.hidden = false;
+    more.remove();
+  }, { class: "link small" }) : null;
+  return el("div", {}, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Steps by what changing them would save" }, el("table", { class: "nodes" },
+    el("thead", {}, el("tr", {}, heads.map(([head, title]) => el("th", { scope: "col", title }, head)))), el("tbody", {}, rows))), more);
+}
+
+function little(node, summary) {
+  return summary.nodes.length > 5 && node.saved < summary.seconds / 200 && node.critical < summary.seconds / 200 && !node.requests;
 }
 
 function wasteView(summary) {

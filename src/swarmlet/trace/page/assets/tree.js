@@ -91,6 +91,7 @@ class Tree {
   }
 
   byPath(path) {
-    return this.rows.find((row) => row.path === path) ?? null;
+    this.paths ??= new Map(this.rows.map((row) => [row.path, row]));
+    return this.paths.get(path) ?? null;
   }
 }

@@ -34,11 +34,11 @@ function number(count) {
   return Math.round(count).toLocaleString("en");
 }
 
-function usd(amount, unpriced = 0, requests = 0) {
+function usd(amount, unpriced = 0, requests = 0, exact = 2) {
   if (unpriced && unpriced === requests) return "price not known";
   const more = unpriced ? "> " : "";
   if (!amount) return `${more}$0`;
-  const digits = Math.min(Math.max(2, 2 - Math.floor(Math.log10(amount))), 9);
+  const digits = Math.min(Math.max(2, exact - Math.floor(Math.log10(amount))), 9);
   return `${more}$${amount.toFixed(digits)}`;
 }
 
@@ -60,7 +60,7 @@ function moment(at) {
 
 // Sentences come as lists: plain texts, and lists of one text that is stressed.
 function sentence(words) {
-  return words.map((word) => (Array.isArray(word) ? el("strong", {}, said(word[0])) : marked(word)));
+  return words.map((word) => (Array.isArray(word) ? el("strong", {}, said(word[0].replaceAll(/(\d) /g, "$1\u00a0"))) : marked(word)));
 }
 
 function state(name, properties = {}) {
