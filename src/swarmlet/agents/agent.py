@@ -94,22 +94,18 @@ def agent(
     most. `tools` are functions, nodes or graphs that the model may call; `max_turns` bounds its replies, and `max_tokens`
     the tokens of each. Where a budget leaves less than `max_tokens`, the reply's cap is lowered, but not below `min_tokens`;
     without that it is not lowered. `model` is a name; without it the nearest `with_options(model=)` decides, then the
-    swarm's default. `fit` are policies, `DropOldest()` say, that cut a conversation which does not fit
-    the model's window any more.
+    swarm's default. `fit` are policies, `DropOldest()` say, that cut a conversation which has outgrown the model's window.
 
-    With `early=True`, an `each` over the output, or over a list in it, starts each item as soon as the model has written it,
-    while it still writes the rest. Results are the same as without. That is a bet on the reply: items that it has otherwise in
-    the end, as it was sent back or asked for again, are stopped and run again, and what was spent on them is lost. So it is for
-    steps that change nothing in the world. Where no `each` can begin early, nothing changes.
+    With `early=True`, an `each` over the output, or over a list in it, starts each item as soon as the model has written it.
+    Results are the same as without. That is a bet on the reply: items that it has otherwise in the end, as it was sent back or
+    asked for again, are stopped and run again, and what was spent on them is lost. So it is for steps that change nothing in
+    the world. Where no `each` can begin early, nothing changes.
 
     Raises `GraphError` for an output type or a tool that the API would refuse.
     """
     _check_output(output)
     _check_numbers(max_turns=max_turns, max_tokens=max_tokens, repairs=repairs, temperature=temperature)
-    if min_tokens is not None:
-        _check_numbers(min_tokens=min_tokens, repairs=repairs, temperature=temperature)
-        if min_tokens > max_tokens:
-            raise GraphError(f"{user_line()}: agent(min_tokens={min_tokens}) is above max_tokens={max_tokens}")
+    _check_least(min_tokens, max_tokens, repairs=repairs)
     shape = output_of(output)
     lists = _lists_of(output, shape, early=early)
     known = tools_of(tools)
@@ -137,6 +133,14 @@ def agent(
         return _make(prompt, name or prompt.__name__, signature, Options(model=model), settings)
 
     return cast("AgentDecorator[T]", decorate)
+
+
+def _check_least(least: int | None, most: int, *, repairs: int) -> None:
+    if least is None:
+        return
+    _check_numbers(min_tokens=least, repairs=repairs, temperature=None)
+    if least > most:
+        raise GraphError(f"{user_line()}: agent(min_tokens={least}) is above max_tokens={most}")
 
 
 def _cache_key(origin: str, instructions: str, tools: Sequence[Tool], answer: ReplyFormat | None) -> str:
