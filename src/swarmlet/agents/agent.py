@@ -95,7 +95,6 @@ def agent(
     the tokens of each. Where a budget leaves less than `max_tokens`, the reply's cap is lowered, but not below `min_tokens`;
     without that it is not lowered. `model` is a name; without it the nearest `with_options(model=)` decides, then the
     swarm's default. `fit` are policies, `DropOldest()` say, that cut a conversation which has outgrown the model's window.
-
     With `early=True`, an `each` over the output, or over a list in it, starts each item as soon as the model has written it.
     Results are the same as without. That is a bet on the reply: items that it has otherwise in the end, as it was sent back or
     asked for again, are stopped and run again, and what was spent on them is lost. So it is for steps that change nothing in
@@ -114,7 +113,7 @@ def agent(
     def decorate(prompt: Callable[..., object], /) -> Agent[..., T]:
         if not inspect.isroutine(prompt):
             raise GraphError(f"@agent decorates a prompt function, not {describe(prompt)}")
-        told = inspect.cleandoc(instructions) if instructions is not None else inspect.getdoc(prompt) or ""
+        told = (inspect.cleandoc(instructions) if instructions is not None else inspect.getdoc(prompt)) or ""
         settings = AgentSettings(
             instructions=told,
             tools=known,

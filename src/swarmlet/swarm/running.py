@@ -101,7 +101,8 @@ class Running:
         self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
         self.state.desk = self.desk
         self.state.dispatcher = self.dispatcher
-        self.recorder.plan = lambda: _plan_of(cast("Hashable", self.node))[1]
+        node = cast("Hashable", self.node)
+        self.recorder.plan = lambda: _plan_of(node)[1]  # not of `self`: a record must not hold what a run was given
         if self.journaled:
             self.recorder.resumable = True
             self.state.flush = self._durable

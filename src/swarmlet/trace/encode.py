@@ -42,7 +42,7 @@ class Losses:
         """What stands in the record for a value that JSON cannot say."""
         cls.count += 1
         told = repr(value)
-        return told
+        return _ADDRESS.sub("", told) if isinstance(value, AsyncIterable) else told
 
 
 def to_any_json(value: object) -> bytes:
