@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -33,6 +34,8 @@ class Signature:
 
     def bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> inspect.BoundArguments:
         """Arguments by parameter. Raises `TypeError` with Python's own words for a missing or an unknown one."""
+        if not kwargs and len(args) == len(self.parameters) == len(self.positional):  # most calls; `inspect` is slow
+            return inspect.BoundArguments(self._inspect, OrderedDict(zip(self.positional, args, strict=True)))
         return self._inspect.bind(*args, **kwargs)
 
     @cached_property

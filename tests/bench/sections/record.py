@@ -72,7 +72,8 @@ def scheduler_alone(made: AnyNode, *args: object) -> Run:
 
     async def run() -> None:
         scheduler = Scheduler(made, args, {}, made.name, Scope())
-        while scheduler.ready:
+        while scheduler.has_more:
+            scheduler.refill()
             step = scheduler.ready.popleft()
             scheduler.step_finished(step, called(step))
         assert scheduler.done
