@@ -81,7 +81,8 @@ def test_zsh_completes_commands_options_values_and_runs(home: Path) -> None:
         zmodload zsh/zpty
         zpty shell zsh -f -i
         zpty -w shell "PROMPT=; autoload -Uz compinit; compinit -u -d $PWD/dump; source ./script.zsh"
-        zpty -w shell "bindkey '^I' complete-word; zstyle ':completion:*' insert-unambiguous no; print ready-''now"
+        zpty -w shell "bindkey '^I' complete-word; zstyle ':completion:*' insert-unambiguous no"
+        zpty -w shell "zle-line-init() { print ready-''now; }; zle -N zle-line-init"  # its line editor has begun
         text=
         while [[ $text != *ready-now* ]]; do zpty -r shell piece || break; text+=$piece; done
         zpty -w -n shell "$1"$'\\t'
@@ -94,7 +95,7 @@ def test_zsh_completes_commands_options_values_and_runs(home: Path) -> None:
         done = subprocess.run(
             ["zsh", "-f", "-c", script, "-", line], check=False, capture_output=True, text=True, cwd=home, timeout=60
         )
-        return done.stdout.rpartition("ready-now")[2]
+        return done.stdout.partition("ready-now")[2]
 
     assert "swarmlet show" in zsh("swarmlet sho")
     assert "--timeline" in zsh("swarmlet show --tim")

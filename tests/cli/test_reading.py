@@ -82,7 +82,7 @@ def test_the_timeline_marks_the_critical_path_and_tells_waits_from_work(capsys: 
     assert "▒" in bars["3"]  # its tool
     assert "·" in bars["3"]  # the limits
     assert "x" in bars["5"].partition("review[5]")[2]  # the wait before its second attempt
-    assert "on the critical path" in lines[-1]
+    assert "* on the critical path" in lines[-2]
     assert max(map(len, lines[-22:-2])) <= 100
 
 
