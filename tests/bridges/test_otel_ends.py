@@ -68,11 +68,14 @@ async def test_a_failed_run_says_where_and_what_failed() -> None:
 
 async def test_a_cancelled_run_leaves_no_span_open() -> None:
     seen = Seen()
-    begun = anyio.Event()
+    begun: list[int] = []
+    both = anyio.Event()
 
     @node
     async def forever(number: int) -> int:
-        begun.set()
+        begun.append(number)
+        if len(begun) == 2:
+            both.set()
         await anyio.sleep_forever()
         return number
 
@@ -93,7 +96,7 @@ async def test_a_cancelled_run_leaves_no_span_open() -> None:
                 await swarm.run(flow, 1)
 
             group.start_soon(one)
-            await begun.wait()
+            await both.wait()
             assert tracer.open_spans >= 3
             group.cancel_scope.cancel()
 

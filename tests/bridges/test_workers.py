@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from swarmlet import Budget, BudgetExceeded, DeadlineExceeded, GraphError, SwarmletError, node
 from swarmlet.bridges.journals import PostgresJournal
@@ -77,6 +78,17 @@ async def test_the_run_is_in_another_process(site: Site) -> None:
         async with Workers(site.url) as workers:
             result = await (await workers.start(flows.where)).result()
     assert result.output != os.getpid()
+
+
+async def test_the_callers_span_goes_along(site: Site) -> None:
+    with anyio.fail_after(PATIENCE):
+        async with Workers(site.url) as workers:
+            assert (await (await workers.start(flows.traced)).result()).output == ""
+            with TracerProvider().get_tracer("app").start_as_current_span("request") as span:
+                handle = await workers.start(flows.traced)
+            told = (await handle.result()).output
+    here = span.get_span_context()
+    assert told.split("-")[1:3] == [f"{here.trace_id:032x}", f"{here.span_id:016x}"]
 
 
 async def test_another_caller_fetches_the_result_by_its_id(site: Site) -> None:

@@ -71,6 +71,14 @@ async def greet(note: Note) -> Note:
 
 
 @node
+def traced() -> str:
+    """The span under which this is traced."""
+    from swarmlet.bridges.otel import traceparent
+
+    return traceparent() or ""
+
+
+@node
 async def where() -> int:
     return os.getpid()
 

@@ -36,6 +36,8 @@ async def join(counts: list[int]) -> int:
 def whole(counts: list[int]) -> int:
     return join(each(work)(counts))
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that started the tests in the background has it ignored
+
 async def main() -> None:
     async with Swarm(journal=sys.argv[1]) as swarm:
         async with anyio.create_task_group() as group:

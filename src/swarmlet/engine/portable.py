@@ -348,6 +348,8 @@ class Parcel:
     """Whose workers execute it."""
     text: bool = False
     """Whether the caller listens to replies piece by piece."""
+    traceparent: str = ""
+    """The span of the caller under which the run is to be traced (W3C trace context), if it has one."""
     format: int = 1
 
     def dump(self) -> str:

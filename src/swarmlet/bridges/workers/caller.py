@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from swarmlet.bridges.workers.errors import NoSuchRun, RunCancelled, RunFailed
+from swarmlet.bridges.workers.spans import current_span
 from swarmlet.bridges.workers.telling import Told, hear, listen
 from swarmlet.bridges.workers.worker import DEFAULT_QUEUE
 from swarmlet.engine.answers import Answer
@@ -88,6 +89,7 @@ class Workers:
             terms=terms_of(plain),
             queue=plain.options.queue or DEFAULT_QUEUE,
             text=self._text,
+            traceparent=current_span(),
         )
         await self._queue.submit(run_id, parcel.dump(), parcel.queue)
         return self.handle(run_id, node)

@@ -16,6 +16,7 @@ import anyio
 
 from swarmlet.bridges.workers.beside import beside
 from swarmlet.bridges.workers.seam import GiveBack, Queue, Serving
+from swarmlet.bridges.workers.spans import under
 from swarmlet.bridges.workers.telling import Teller
 from swarmlet.engine.answers import Answer, trouble_of
 from swarmlet.engine.portable import Parcel, write
@@ -135,7 +136,8 @@ class Hand:
         if self.teller is not None:
             self.teller.begin(parcel.run, text=parcel.text)
         try:
-            return (await self._run(parcel, node, args, kwargs)).dump()
+            with under(parcel.traceparent):
+                return (await self._run(parcel, node, args, kwargs)).dump()
         finally:
             if self.teller is not None:
                 self.teller.end(parcel.run)
