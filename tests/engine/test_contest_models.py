@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmlet import Failed, Node, NoQuorum, StepFailed, best, cascade, each, hedge, node, race, vote
-from swarmlet.engine.frame import END, Frame, Pull, Sleep
+from swarmlet.engine.frame import END, Errand, Frame, Pull, Sleep
 from swarmlet.engine.scheduler import Scheduler
 from swarmlet.engine.step import Step
 from swarmlet.policy.options import Scope
@@ -52,7 +52,7 @@ class Play:
         self.scheduler = Scheduler(plain, args, {}, plain.name, Scope())
         self.running: dict[str, Step] = {}
         self.started: list[str] = []
-        self.errands: list[tuple[Frame, Sleep | Pull]] = []
+        self.errands: list[tuple[Frame, Errand]] = []
         self.take()
 
     def take(self) -> None:
