@@ -1,4 +1,8 @@
 """Doors to the world outside the library. Each is one room with its own extra; none knows another.
 
-`local`: an embedded small model behind an OpenAI-compatible server on loopback.
+local      an embedded small model behind an OpenAI-compatible server on loopback
+journals   journals in Postgres
+limits     rate limits that processes share, in Redis or Postgres
+workers    runs on other machines, over DBOS or Temporal
+otel       spans and metrics for OpenTelemetry
 """

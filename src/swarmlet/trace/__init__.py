@@ -9,7 +9,8 @@ refed       how many prompt tokens of a run had been sent before in it
 analysis    what explains a run: critical path, slack, waits, what-if, differences, tables
 schema      the events as JSON Schema
 result      `Run` and `PartialRun`: what a caller gets back
-views       the rows that terminals print
+rows, views the rows that terminals print
+page        a run as one page for a browser
 
 Knows nothing of graphs or models. Events are data; what an agent or a scheduler means by them is not asked here.
 """
