@@ -1,4 +1,4 @@
-"""Doors to the world outside the library. Each is one room with its own extra; none knows another.
+"""Doors to the world outside the library. Each is one room with its own extra, and none needs another.
 
 local      an embedded small model behind an OpenAI-compatible server on loopback
 journals   journals in Postgres

@@ -5,6 +5,7 @@ scheduler   pure: what has just finished -> what to start; tested without an eve
 frame       `Frame`: one execution of a node that has nodes inside
 frames      one class for each shape of a node that has nodes inside
 driver      executes what the scheduler hands out, in a task group
+errands     what the scheduler wants done outside of steps; `early` starts steps for items of a list that is not whole yet
 reader      the items of a source, one after the other, for a map
 gates       bounds on how many steps run at once, and a step's place behind them
 cashier     where model calls reserve what they may spend
