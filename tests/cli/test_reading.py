@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 
 from swarmlet.cli.main import main
-from swarmlet.trace import RunId
+from swarmlet.trace import RunId, StepEnded
+from swarmlet.trace.events import RunResumed, ToolEnded, ToolStarted
 from swarmlet.trace.journal import Journal, read_export
 from swarmlet.trace.record import Recorder
 from tests.cli.slow_run import START, Scene, slow_journal
@@ -148,6 +149,53 @@ def test_two_nodes_that_take_as_long_beside_one_another_are_told_together(tmp_pa
         scene.play(10)
     head = " ".join(said(capsys, "--journal", str(path), "show", "both").partition("\n\n")[0].split())
     assert "no single node: one has 100% of the path, but two beside it takes as long" in head
+
+
+def test_a_node_that_only_runs_others_is_not_what_to_change(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "around.sqlite"
+    with writing(path) as writer:
+        scene = Scene(Recorder(RunId("around"), (writer,)), "around", START)
+        scene.step("around/revise", 0.0, 10.01)
+        scene.step("around/revise/critic", 0.05, 4.0)
+        scene.step("around/revise/write", 4.01, 10.0)
+        scene.play(10.02)
+    levers = data(capsys, "--journal", str(path), "show", "around")["levers"]
+    assert [lever["node"] for lever in levers] == ["app:write", "app:critic"]
+    assert "change  write: at half its time" in said(capsys, "--journal", str(path), "show", "around")
+
+
+def test_steps_that_waited_for_one_anothers_places_are_told_of_concurrency(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "places.sqlite"
+    with writing(path) as writer:
+        scene = Scene(Recorder(RunId("places"), (writer,)), "places", START)
+        scene.step("places/item[0]", 0.0, 5.0)
+        scene.step("places/item[1]", 5.01, 10.0, waited=5.0)
+        scene.step("places/end", 10.01, 12.0)
+        scene.play(12)
+    levers = {lever["node"]: lever for lever in data(capsys, "--journal", str(path), "show", "places")["levers"]}
+    assert "a higher concurrency= lets more run at once" in levers["app:item"]["advice"]
+    assert "concurrency" not in levers["app:end"]["advice"]
+
+
+def test_time_in_which_no_process_had_the_run_is_nobodys_work_and_hides_no_change(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "resumed.sqlite"
+    with writing(path) as writer:
+        scene = Scene(Recorder(RunId("resumed"), (writer,)), "resumed", START)
+        scene.step("resumed/first", 0.0, 4.0)
+        scene.step("resumed/second", 4.0, None)
+        left = {"at": START + 995, "path": "resumed/second", "state": "lost"}  # told by the process that goes on
+        scene.events.append(ToolStarted(at=START + 5, path="resumed/second", turn=1, id="t", tool="search"))
+        scene.events.append(ToolEnded(turn=1, id="t", tool="search", **left))  # type: ignore[arg-type]
+        scene.events.append(StepEnded(**left))  # type: ignore[arg-type]
+        scene.events.append(RunResumed(at=START + 996, number=1))
+        scene.step("resumed/second", 996.0, 1000.0)
+        scene.play(1000)
+    text = said(capsys, "--journal", str(path), "show", "resumed", "--timeline")
+    bar = next(line for line in text.splitlines() if "─ second" in line)
+    assert bar.count("/") > 40
+    assert bar.count("▒") <= 2
+    assert "/ no process had the run" in text
+    assert "change  " in text
 
 
 # Many runs

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.slow_run import slow_journal
+from swarmlet.trace import RunId
+from swarmlet.trace.record import Recorder
+from tests.cli.slow_run import START, Scene, asking, slow_journal
 from tests.cli.terminals import COMMAND, environment, in_terminal, without_terminal
+from tests.trace.build import writing as written
 
 COMMANDS = (
     ("runs",),
@@ -133,3 +136,15 @@ def test_a_module_is_imported_for_its_command_only(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.endswith("}\n[]\n")
+
+
+def test_a_run_that_can_go_on_is_shown_with_the_command_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "left.sqlite"
+    with written(path) as writer:
+        Scene(Recorder(RunId("killed"), (writer,)), "killed", START).play(None)
+        asking(Recorder(RunId("asks"), (writer,)), START)
+    shown = in_terminal([*COMMAND, "--journal", str(path), "show", "killed"])
+    assert "it can go on: swarmlet resume killed app:killed" in shown.text
+    shown = in_terminal([*COMMAND, "--journal", str(path), "show", "asks"])
+    assert "it waits for a person: swarmlet inbox lists the questions" in shown.text
+    assert "swarmlet resume" not in shown.text

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -244,6 +245,18 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
         assert main(["ui", "--journal", str(path), "--port", str(port), "--no-open"]) == 2
     assert f"port {port} of 127.0.0.1 cannot be used" in capsys.readouterr().err
     assert main(["ui", "--journal", str(path), "--port", "70000", "--no-open"]) == 2
+
+
+def test_a_browser_that_hangs_up_is_no_error(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        browser = socket.create_connection(listener.getsockname())
+        accepted, address = listener.accept()
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # its end is a reset
+        browser.close()
+        server.process_request_thread(accepted, address)
+        assert capsys.readouterr().err == ""
+        server.process_request_thread(accepted, address)  # closed on our side: a bug would be told
+    assert "Bad file descriptor" in capsys.readouterr().err
 
 
 def test_a_journal_that_is_not_there_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

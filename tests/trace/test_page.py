@@ -20,7 +20,7 @@ from swarmlet.trace.encode import to_any_json
 from swarmlet.trace.page import View, page, page_data
 from swarmlet.trace.page.html import escaped
 from swarmlet.trace.page.notebook import html
-from swarmlet.trace.page.rows import painted
+from swarmlet.trace.page.rows import _walk, painted  # pyright: ignore[reportPrivateUsage]
 from swarmlet.trace.page.values import CUT, readable
 from swarmlet.trace.record import Recorder
 from tests.trace.example import EVIL, RUNS, trace_of
@@ -50,6 +50,28 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_step_takes_as_long_in_the_page_as_in_the_trace(run: str) -> None:
+    trace = trace_of(run)
+    told = table(page_data(trace))
+    steps = [step for step, _, _ in _walk(trace.root)]
+    assert len(told) == len(steps)
+    for row, step in zip(told, steps, strict=True):
+        known = step.seconds if step.started is not None else None
+        assert row["seconds"] == (None if known is None else pytest.approx(known, abs=1e-6))
+
+
+def test_a_box_of_the_graph_adds_up_what_its_steps_took_without_what_they_waited() -> None:
+    recorder = Recorder(RunId("waited"))
+    recorder.emit(RunStarted(at=0.0, run=recorder.run, name="app", node="app:app", version="0"))
+    for number, begin in enumerate((1.0, 3.0)):
+        path = f"app/item[{number}]"
+        recorder.emit(StepStarted(at=begin, path=path, node="app:item", waited=begin, place_waited=begin))
+        recorder.emit(StepEnded(at=begin + 2, path=path, state="finished"))
+    data: Json = page_data(Trace(recorder.events, recorder.values))
+    assert next(box["seconds"] for box in data["graph"]["boxes"] if box["name"] == "item") == pytest.approx(4)
 
 
 # One file

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from swarmlet.trace import Trace
-    from swarmlet.trace.analysis.critical import Leg
+    from swarmlet.trace.analysis.critical import CriticalPath, Leg
     from swarmlet.trace.analysis.what_if import WhatIf
     from swarmlet.trace.refed import Feed
     from swarmlet.trace.views import Data
@@ -43,6 +43,7 @@ ADVICE: Final[Mapping[Kind, str]] = {
     "away": "most of it no process had the run",
 }
 """What helps against time of each kind."""
+_PLACES: Final = "; its steps waited for one another's places: a higher concurrency= lets more run at once"
 
 
 @final
@@ -59,6 +60,8 @@ class Lever:
     """Those seconds by kind."""
     slowest: str
     """Path of the step with its longest leg."""
+    places: bool
+    """Whether its steps on the path waited for one another's places under a `concurrency=`."""
     none: WhatIf
     """The run, had its steps taken no time."""
     half: WhatIf
@@ -70,6 +73,12 @@ class Lever:
         return self.split.items()[0][0]
 
     @property
+    def advice(self) -> str:
+        """What helps."""
+        held = self.split.limit + self.split.budget >= self.split.total / 4  # more at once would only wait there
+        return ADVICE[self.kind] + (_PLACES if self.places and not held else "")
+
+    @property
     def data(self) -> Data:
         """For JSON: `node, seconds, share, steps, slowest, split, advice, saves, half_saves`."""
         return {
@@ -79,14 +88,17 @@ class Lever:
             "steps": self.steps,
             "slowest": self.slowest,
             "split": dict(self.split.items()),
-            "advice": ADVICE[self.kind],
+            "advice": self.advice,
             "saves": self.none.seconds_saved,
             "half_saves": self.half.seconds_saved,
         }
 
 
 def levers_of(trace: Trace, most: int = _TOLD) -> list[Lever]:
-    """The nodes whose own time on the critical path was longest, the one with the largest saving first."""
+    """The nodes whose own time on the critical path was longest, the one with the largest saving first.
+
+    Without those that only run others, and would save what these take: these are told themselves.
+    """
     path = trace.critical_path()
     legs: dict[str, list[Leg]] = {}
     for leg in path.legs:
@@ -94,7 +106,13 @@ def levers_of(trace: Trace, most: int = _TOLD) -> list[Lever]:
             legs.setdefault(leg.node, []).append(leg)
     longest = sorted(legs, key=lambda node: -sum(leg.seconds for leg in legs[node]))[:most]
     found = [_lever(trace, node, legs[node]) for node in longest if any(leg.split.items() for leg in legs[node])]
-    return sorted((lever for lever in found if lever is not None), key=lambda lever: -lever.none.seconds_saved)
+    kept = [lever for lever in found if lever is not None and not _is_around(trace, lever)]
+    return sorted(kept, key=lambda lever: -lever.none.seconds_saved)
+
+
+def _is_around(trace: Trace, lever: Lever) -> bool:
+    around = all(step.children and not step.calls for step in trace.node(lever.node))
+    return around and lever.seconds < lever.none.seconds_saved / 2
 
 
 def _lever(trace: Trace, node: str, legs: Sequence[Leg]) -> Lever | None:
@@ -110,6 +128,7 @@ def _lever(trace: Trace, node: str, legs: Sequence[Leg]) -> Lever | None:
         steps=len({leg.path for leg in legs}),
         split=Split.total_of(leg.split for leg in legs),
         slowest=slowest.path,
+        places=any(leg.why == "place" and trace.split(leg.path).concurrency > 0 for leg in legs),
         none=none,
         half=half,
     )
@@ -134,7 +153,7 @@ def explained(trace: Trace, levers: Sequence[Lever]) -> Iterator[tuple[str, str]
         names = short_names(leg.node for leg in path.legs)
         yield "time", f"{duration(path.seconds)} on the critical path: {_split(path.split, path.seconds)}"
         yield "path", _nodes(path.by_node(), names, path.seconds)
-        yield from _changes(trace, levers, names)
+        yield from _changes(trace, path, levers, names)
     yield from _money(trace)
     waits = trace.waits().total
     if waits.total > _SMALL * path.seconds:
@@ -158,18 +177,18 @@ def _nodes(seconds: Mapping[str, float], names: Mapping[str, str], whole: float)
     return ", ".join(parts) + (f", and {more:,} more" if more > 0 else "")
 
 
-def _changes(trace: Trace, levers: Sequence[Lever], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _changes(trace: Trace, path: CriticalPath, levers: Sequence[Lever], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if not levers:
         return
     best = levers[0]
-    if best.none.seconds_saved < _SMALL * trace.seconds:
+    if best.none.seconds_saved < _SMALL * (trace.seconds - path.split.only(("away", "lost", "person")).total):
         yield from _together(trace, max(levers, key=lambda lever: lever.seconds), names)
         return
     name, none, half = names.get(best.node, line(best.node)), best.none, best.half
     said = f"{name}: at half its time the run would take {duration(half.seconds_after)} instead of "
     said += f"{duration(half.seconds_before)} (-{_percent(half.seconds_saved, half.seconds_before)}), "
     yield "change", said + f"at none {duration(none.seconds_after)}"
-    yield "", f"{ADVICE[best.kind]}; its slowest step: {line(best.slowest)}"
+    yield "", f"{best.advice}; its slowest step: {line(best.slowest)}"
 
 
 def _together(trace: Trace, longest: Lever, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, final
 
-from swarmlet.cli.explain import ADVICE, levers_of, short_names
+from swarmlet.cli.explain import levers_of, short_names
 from swarmlet.cli.many import ManyRuns, count_runs, percentile, place_of
 from swarmlet.trace.analysis.kinds import Kind
 from swarmlet.trace.views import Data, duration
@@ -192,8 +192,7 @@ def _changes(looks: Sequence[_Look]) -> list[Change]:
 def _change(name: str, node: str, levers: Sequence[Lever], runs: int, seconds: float) -> Change:
     """Where it was not on the critical path, it would have saved nothing."""
     none = [0.0] * (runs - len(levers))
-    kinds: list[Kind] = [lever.kind for lever in levers]
-    mostly: Kind = Counter(kinds).most_common(1)[0][0]
+    advice = Counter(lever.advice for lever in levers).most_common(1)[0][0]
     return Change(
         what=f"a quicker `{name}`",
         node=node,
@@ -201,7 +200,7 @@ def _change(name: str, node: str, levers: Sequence[Lever], runs: int, seconds: f
         half=_middle([*none, *(lever.half.seconds_saved for lever in levers)]),
         seconds=seconds,
         free=False,
-        advice=ADVICE[mostly],
+        advice=advice,
     )
 
 

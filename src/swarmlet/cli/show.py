@@ -89,3 +89,7 @@ def _hints(trace: Trace, levers: Sequence[Lever], *, folding: bool) -> None:
         hint("long lists are folded: --all shows every step")
     if levers and levers[0].none.seconds_saved > 0:
         hint(f"the step to look at first: swarmlet show {trace.run_id} --path {quote(levers[0].slowest)}")
+    if trace.state == "suspended":
+        hint("it waits for a person: swarmlet inbox lists the questions")
+    elif trace.state in ("lost", "drained"):
+        hint(f"it can go on: swarmlet resume {trace.run_id} {quote(line(trace.started.node))}")

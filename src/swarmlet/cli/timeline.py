@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from swarmlet.cli import cell_width
 from swarmlet.trace.analysis.activity import spans
+from swarmlet.trace.analysis.executions import Timeline
+from swarmlet.trace.events import RunResumed
 from swarmlet.trace.records import parent_path
 from swarmlet.trace.rows import Fold, TreeRow, tree_rows
 from swarmlet.trace.views import duration, line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from swarmlet.cli import Piece
     from swarmlet.trace import StepRecord, Trace
 
+_Gap: TypeAlias = tuple[float, float]
 _MARKS: Final = {
     "model": ("█", "blue"),
     "first_token": ("▓", "cyan"),
@@ -26,6 +29,7 @@ _MARKS: Final = {
     "limit": ("·", "yellow"),
     "budget": ("$", "yellow"),
     "person": ("?", "bright_magenta"),
+    "away": ("/", "dim"),
     "wait": ("-", "yellow"),
     "below": ("─", "dim"),
 }
@@ -39,6 +43,7 @@ _SAID: Final = {
     "limit": "wait for limits",
     "budget": "wait for a budget",
     "person": "wait for a person",
+    "away": "no process had the run",
     "wait": "wait for a place",
     "below": "steps below run",
 }
@@ -73,13 +78,14 @@ def timeline(trace: Trace, width: int, *, fold: bool) -> Iterator[Sequence[Piece
     around = {above for path in critical for above in _above(path)}
     times = [duration(row.of.seconds) for row in rows]
     last = max(map(len, times))
+    gaps = list(_gaps(trace))
     axis = _Axis(trace.started.at, trace.seconds, max(10, width - wide - last - 5))
     yield [(" " * (wide + 3) + _ticks(axis), "dim")]
     used: set[str] = set()
     for row, name, took in zip(rows, names, times, strict=True):
         steps, marked = (row.of.steps, around) if isinstance(row.of, Fold) else ((row.of,), critical)
         on_path = any(step.path in marked for step in steps)
-        bar = list(_bar(row.of, axis, trace.started.at + trace.seconds, used))
+        bar = list(_bar(row.of, axis, trace.started.at + trace.seconds, gaps, used))
         label = _cut(name, wide)
         yield [
             (f"{_MARKED if on_path else ' '} ", "bold red"),
@@ -122,12 +128,12 @@ def _ticks(axis: _Axis) -> str:
     return "".join(text)[: axis.columns]
 
 
-def _bar(of: StepRecord | Fold, axis: _Axis, now: float, used: set[str]) -> Iterator[Piece]:
+def _bar(of: StepRecord | Fold, axis: _Axis, now: float, gaps: Sequence[_Gap], used: set[str]) -> Iterator[Piece]:
     if isinstance(of, Fold):
         yield _dense(of, axis, now)
         return
     cells: list[str] = [""] * axis.columns
-    for begin, end, kind in _told(of, now):
+    for begin, end, kind in _without(_told(of, now), gaps):
         for column in range(axis.column(begin), axis.column(end) + 1):
             if not cells[column] or _RANKS[kind] < _RANKS[cells[column]]:
                 cells[column] = kind
@@ -143,7 +149,9 @@ def _bar(of: StepRecord | Fold, axis: _Axis, now: float, used: set[str]) -> Iter
 
 _RANKS: Final = {
     kind: rank
-    for rank, kind in enumerate(("model", "first_token", "person", "tool", "retry", "limit", "budget", "wait", "own", "below"))
+    for rank, kind in enumerate(
+        ("model", "first_token", "person", "tool", "retry", "limit", "budget", "wait", "own", "below", "away")
+    )
 }
 """What is drawn where several share a column."""
 
@@ -165,6 +173,27 @@ def _told(step: StepRecord, now: float) -> Iterator[tuple[float, float, str]]:
     for start, stop, kind in spans(step):
         if kind is not None and kind in _MARKS:
             yield start, min(stop, end), kind
+
+
+def _gaps(trace: Trace) -> Iterator[_Gap]:
+    """When no process had the run."""
+    if any(isinstance(event, RunResumed) for event in trace.events):
+        for begin, end, _ in Timeline(trace.events, trace.root).away:
+            yield trace.started.at + begin, trace.started.at + end
+
+
+def _without(told: Iterable[tuple[float, float, str]], gaps: Sequence[_Gap]) -> Iterator[tuple[float, float, str]]:
+    """The same, but nothing is done while no process has the run; a person may think."""
+    for begin, end, kind in told:
+        at = begin
+        for left, back in gaps if kind != "person" else ():
+            if at < back and left < end:
+                if at < left:
+                    yield at, left, kind
+                yield max(at, left), min(end, back), "away"
+                at = back
+        if at <= end:
+            yield at, end, kind
 
 
 def _dense(fold: Fold, axis: _Axis, now: float) -> Piece:

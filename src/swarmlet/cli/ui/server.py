@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, cast, final
 from urllib.parse import parse_qsl, urlsplit
@@ -47,6 +48,11 @@ class Server(ThreadingHTTPServer):
         self.secret: str = secrets.token_urlsafe(24)
         super().__init__((_ADDRESS, port), _Handler)
         self.hosts: frozenset[str] = frozenset(f"{name}:{self.server_port}" for name in (_ADDRESS, "localhost"))
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that has hung up is no error; all else is told."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     @property
     def url(self) -> str:

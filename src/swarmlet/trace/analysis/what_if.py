@@ -21,7 +21,8 @@ class WhatIf:
 
     The time is that of the longest chain in the graph of what each step waited for. What the steps themselves would have done
     otherwise is not known, so it is an estimate: the same steps run, the same runner wins each race, steps under a
-    `concurrency=` come in the same order, and waits for limits and budgets stay as long as they were.
+    `concurrency=` come in the same order, and waits for limits and budgets stay as long as they were;
+    those in the node's own steps are part of their time.
     """
 
     node: str

@@ -113,7 +113,7 @@ def _count(found: dict[str, Place], step: StepRecord, places: Places) -> None:
     if step.started or step.left_out:
         place.steps += step.started is not None
         place.states[step.state] += 1
-        place.seconds += seconds
+        place.seconds += seconds if step.seconds is None else step.seconds  # without what it waited before
     if place.weight < (critical, seconds):
         place.weight, place.shown = (critical, seconds), number
 

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 STATES: Final = cast("tuple[str, ...]", get_args(StepState))
 COLUMNS: Final = (
     *("depth", "name", "node", "state", "begin", "end", "usd", "input", "output", "requests"),
-    *("critical", "slack", "retries", "tools", "steps", "error", "pieces"),
+    *("critical", "slack", "retries", "tools", "steps", "error", "pieces", "seconds"),
 )
 """What a row says. `name` is what the path has more than the one above; `node` and `state` are places in their lists; `begin`
-and `end` are seconds since the run began; `critical` the seconds on the critical path, `steps` the executed ones below it;
+and `end` are seconds since the run began; `critical` the seconds on the critical path, `seconds` those of a
+step without what it waited before, `steps` the executed ones below it;
 `pieces` is flat: begin, end, kind, begin, end, kind, ..."""
 _PIECES: Final = 240
 """A row has no more pieces: of so many, none could be seen."""
@@ -80,6 +81,7 @@ def rows(insight: Insight) -> tuple[Data, Places]:
                 counts[number],
                 fault.type if fault else None,
                 _flat(_pieces_of(insight, step, below)) if executed else [],
+                _short(step.seconds) if executed else None,
             ]
         )
     legs = [

@@ -196,7 +196,8 @@ def _faster(insight: Insight, table: _Nodes, best: WhatIf) -> Words:
     words += [f", {percent(best.seconds_saved, whole)} less."]
     legs = [leg for leg in insight.critical_path.legs if leg.node == best.node]
     split = Split.total_of(leg.split for leg in legs)
-    if any(leg.why == "place" for leg in legs) and split.limit + split.budget < split.total / 4:
+    placed = any(leg.why == "place" and insight.split(leg.path).concurrency > 0 for leg in legs)
+    if placed and split.limit + split.budget < split.total / 4:
         words.append(" Its steps waited for one another's places: a higher concurrency= lets more of them run at once.")
     if split.total > 0:
         words.append(f" Of its {duration(split.total)} on the critical path: {_kinds(split)}.")

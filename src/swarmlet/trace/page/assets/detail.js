@@ -69,10 +69,10 @@ class Panel {
 }
 
 function facts(row) {
-  const took = row.begin === null || row.end === null ? null : row.end - row.begin;
+  const took = row.seconds ?? (row.begin === null || row.end === null ? null : row.end - row.begin);
   const list = [
     ["state", state(row.state)], ["node", row.node ? said(row.node) : "a group"],
-    ["time", took === null ? "not begun" : `${duration(took)}, from ${duration(row.begin)} on`],
+    ["time", took === null ? "not begun" : `${duration(took)}; ready at ${duration(row.begin)}, over at ${duration(row.end)}`],
     row.critical > 0 ? ["critical path", el("b", {}, duration(row.critical))] : null,
     row.slack !== null && !(row.critical > 0) ? ["slack", row.slack > 0 ? `${duration(row.slack)}: so much later it could have ended` : "none"] : null,
     row.requests ? ["cost", `${usd(row.usd) === "$0" ? "$0, or price not known" : usd(row.usd)}; ${number(row.input)} tokens in, ${number(row.output)} out, ${times(row.requests, "call")}`] : null,

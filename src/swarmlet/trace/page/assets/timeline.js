@@ -66,7 +66,7 @@ class Timeline {
   row(row, place) {
     const critical = this.tree.legs.has(row.index);
     const open = this.tree.only ? true : this.tree.open.has(row.index);
-    const took = row.begin === null || row.end === null ? null : row.end - row.begin;
+    const took = row.seconds ?? (row.begin === null || row.end === null ? null : row.end - row.begin);
     const label = el("span", { class: "label", role: "gridcell", style: { "padding-left": `${Math.min(row.depth, 12) * 14 + 6}px` } },
       el("span", { class: `twist${row.parts ? (open ? " open" : "") : " none"}`, "aria-hidden": "true", on: { click: (event) => { event.stopPropagation(); this.toggle(row); } } }),
       el("span", { class: `mark ${row.state}`, title: row.state, "aria-hidden": "true" }, MARKS[row.state]),
