@@ -111,8 +111,7 @@ def agent(
     policies = _policies_of(fit)
 
     def decorate(prompt: Callable[..., object], /) -> Agent[..., T]:
-        if not inspect.isroutine(prompt):
-            raise GraphError(f"@agent decorates a prompt function, not {describe(prompt)}")
+        _check_prompt(prompt)
         told = (inspect.cleandoc(instructions) if instructions is not None else inspect.getdoc(prompt)) or ""
         settings = AgentSettings(
             instructions=told,
@@ -132,6 +131,11 @@ def agent(
         return _make(prompt, name or prompt.__name__, signature, Options(model=model), settings)
 
     return cast("AgentDecorator[T]", decorate)
+
+
+def _check_prompt(prompt: Callable[..., object]) -> None:
+    if not inspect.isroutine(prompt):
+        raise GraphError(f"@agent decorates a prompt function, not {describe(prompt)}")
 
 
 def _check_least(least: int | None, most: int, *, repairs: int) -> None:
