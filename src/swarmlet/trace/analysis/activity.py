@@ -67,18 +67,23 @@ def _add_questions(found: list[Span], step: StepRecord) -> None:
         found.append((question.at, end, "person"))
 
 
-def split(doing: Iterable[Span], begin: float, end: float, rest: Kind = "own") -> Split:
-    """The seconds from `begin` to `end` by what went on in them; `rest` is what nothing else did."""
+def pieces(doing: Iterable[Span], begin: float, end: float) -> list[Span]:
+    """What went on from `begin` to `end`, in order, as spans that do not overlap; between them, nothing that is told."""
     clipped: list[Span] = [
         (max(start, begin), min(stop, end), what) for start, stop, what in doing if stop > begin and start < end
     ]
-    if not clipped:
-        return split_of({rest: end - begin}) if end > begin else Split()
     clipped.sort(key=_begin)
-    pieces = clipped if _apart(clipped) else _flattened(clipped)
+    return clipped if _apart(clipped) else _flattened(clipped)
+
+
+def split(doing: Iterable[Span], begin: float, end: float, rest: Kind = "own") -> Split:
+    """The seconds from `begin` to `end` by what went on in them; `rest` is what nothing else did."""
+    found = pieces(doing, begin, end)
+    if not found:
+        return split_of({rest: end - begin}) if end > begin else Split()
     sums: dict[Kind, float] = {}
     covered = 0.0
-    for start, stop, what in pieces:
+    for start, stop, what in found:
         covered += stop - start
         if what is not None:
             sums[what] = sums.get(what, 0.0) + stop - start

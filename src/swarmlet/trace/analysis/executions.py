@@ -9,6 +9,7 @@ the step that it was done for. Times here are seconds since the run began.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 LEFT: Final = frozenset({"lost", "suspended", "drained", "running"})
 """States in which an execution is left, so that it can be gone on with."""
+ROUNDING: Final = 1e-6
+"""Seconds by which sums and differences of times may be off: seconds since 1970 are kept to a quarter of a microsecond."""
 RUN: Final = -1
 """Stands for the run itself, as what is around the outermost executions."""
 
@@ -69,6 +72,8 @@ class Timeline:
         self._around = _around(root)
         self._origin = events[0].at if events else 0.0
         self._floor: float = 0.0
+        self._ends: list[float] = []
+        """When steps ended, as far as the events were taken."""
         self._real: float = 0.0
         self._suspended: bool = False
         self._answered: float | None = None
@@ -120,7 +125,7 @@ class Timeline:
                 return
         else:
             known = self.by_path[event.path] = []
-        ready = max(at - event.waited, self._floor)
+        ready = self._exactly(max(at - event.waited, self._floor))
         one = Execution(
             index=len(self.executions),
             path=event.path,
@@ -137,12 +142,18 @@ class Timeline:
         known.append(one)
         self.executions.append(one)
 
+    def _exactly(self, ready: float) -> float:
+        """A difference of two times is rounded: it must not come before the end of the step that it was the end of."""
+        count = bisect_right(self._ends, ready + ROUNDING)
+        return max(ready, self._ends[count - 1]) if count else ready
+
     def _inside(self, path: str) -> int:
         around = self._around.get(path)
         known = self.by_path.get(around) if around is not None else None
         return known[-1].index if known else RUN
 
     def _ended(self, number: int, event: StepEnded, at: float) -> None:
+        self._ends.append(at)
         if known := self.by_path.get(event.path):
             one = known[-1]
             one.end = max(one.start, self._real if event.state == "lost" else at)

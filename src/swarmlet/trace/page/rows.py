@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast, final, get_args
 
+from swarmlet.trace.analysis.activity import pieces as spans_apart
 from swarmlet.trace.analysis.executions import RUN
 from swarmlet.trace.analysis.kinds import KINDS, Kind
 from swarmlet.trace.records import StepState
@@ -25,15 +25,10 @@ COLUMNS: Final = (
     *("critical", "slack", "retries", "tools", "steps", "error", "pieces", "seconds"),
 )
 """What a row says. `name` is what the path has more than the one above; `node` and `state` are places in their lists; `begin`
-and `end` are seconds since the run began; `critical` the seconds on the critical path, `seconds` those of a
-step without what it waited before, `steps` the executed ones below it;
-`pieces` is flat: begin, end, kind, begin, end, kind, ..."""
+and `end` are seconds since the run began; `critical` the seconds on the critical path, `seconds` those of a step without what
+it waited before, `steps` the executed ones below it; `pieces` is flat: begin, end, kind, begin, end, kind, ..."""
 _PIECES: Final = 240
 """A row has no more pieces: of so many, none could be seen."""
-_RANK: Final[tuple[Kind | None, ...]] = (
-    *("away", "lost", None, "model", "first_token", "person", "tool", "limit", "budget", "retry"),
-)
-"""Of what goes on in a step at the same time, the first is told."""
 _Piece = tuple[float, float, Kind]
 
 
@@ -172,27 +167,18 @@ def _pieces_of(insight: Insight, step: StepRecord, below: dict[int, list[Span]])
 def painted(told: Sequence[Span], begin: float, end: float, rest: Kind) -> list[_Piece]:
     """The time from `begin` to `end` as pieces that do not overlap; what nothing tells is `rest`, what steps below did is left
     out."""
-    spans: list[Span] = [
-        (max(start, begin), min(stop, end), what) for start, stop, what in told if stop > begin and start < end
-    ]
-    changes: list[tuple[float, int, Kind | None]] = [(begin, 0, None), (end, 0, None)]
-    for start, stop, what in spans:
-        changes.append((start, 1, what))
-        changes.append((stop, -1, what))
-    changes.sort(key=lambda change: change[0])
-    going: dict[Kind | None, int] = {}
-    pieces: list[_Piece] = []
-    for (at, change, what), (until, _, _) in pairwise(changes):
-        if change:
-            going[what] = going.get(what, 0) + change
-        if until > at:
-            best: list[Kind | None] = [kind for kind in _RANK if going.get(kind)]
-            _put(pieces, at, until, best[0] if best else rest)
-    return pieces
+    found: list[_Piece] = []
+    at = begin
+    for start, stop, what in spans_apart(told, begin, end):
+        _put(found, at, start, rest)
+        _put(found, start, stop, what)
+        at = stop
+    _put(found, at, end, rest)
+    return found
 
 
 def _put(pieces: list[_Piece], begin: float, end: float, kind: Kind | None) -> None:
-    if kind is None:
+    if kind is None or end <= begin:
         return
     if pieces and pieces[-1][2] == kind and pieces[-1][1] >= begin:
         pieces[-1] = (pieces[-1][0], end, kind)
