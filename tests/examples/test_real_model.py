@@ -2,53 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
-import pytest
-
 from examples import chain, evaluate, orchestrate, parallel, route
 from examples._show import model
-from swarmlet import Run, Swarm, each
-from swarmlet.trace import StepRecord
+from swarmlet import Swarm, each
+from tests.examples.real import REAL_MODEL, check, overlap
 
-URL = os.environ.get("SWARMLET_TEST_BASE_URL")
-
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.real_model,
-    pytest.mark.skipif(not URL, reason="SWARMLET_TEST_BASE_URL is not set: it names a server with a real model"),
-]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """One event loop is enough here: a real model takes its time, and the scripted tests run on all of them."""
-    return "trio"
-
-
-@pytest.fixture(autouse=True)
-def real_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_BASE_URL", URL or "")
-    monkeypatch.setenv("OPENAI_API_KEY", os.environ.get("OPENAI_API_KEY") or "none")
-
-
-def check(result: Run[object]) -> dict[str, StepRecord]:
-    """Every step finished, and every call was counted."""
-    steps = {step.path: step for step in result.trace.steps()}
-    assert {step.state for step in steps.values()} == {"finished"}
-    assert result.usage.requests == sum(len(step.calls) for step in steps.values())
-    assert result.usage.input_tokens > 0
-    assert result.usage.output_tokens > 0
-    return steps
-
-
-def overlap(one: StepRecord, other: StepRecord) -> bool:
-    """Whether both were at work at some moment."""
-    assert one.begin is not None
-    assert one.end is not None
-    assert other.begin is not None
-    assert other.end is not None
-    return one.begin < other.end and other.begin < one.end
+pytestmark = REAL_MODEL
 
 
 async def test_chain() -> None:
