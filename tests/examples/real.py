@@ -18,7 +18,7 @@ REAL_MODEL = [
     pytest.mark.parametrize("anyio_backend", ["trio"]),  # a real model takes its time; the scripted tests run on all loops
     pytest.mark.skipif(not URL, reason="SWARMLET_TEST_BASE_URL is not set: it names a server with a real model"),
 ]
-"""The marks of a module of such tests: `pytestmark = REAL_MODEL`. What they assert is structure: a small model is not clever."""
+"""The marks of a module of such tests: `pytestmark = REAL_MODEL`. They assert structure: a small model is not clever."""
 
 
 def check(result: Run[object]) -> dict[str, StepRecord]:
