@@ -136,6 +136,60 @@ def test_a_recorded_plan_tells_what_was_not_waited_for() -> None:
     assert told.slack("all/m") == 3
 
 
+INLINED: dict[str, Any] = {
+    **PLAN,
+    "rows": [["all", 0], ["all/a", 1], ["all/g/x", 1], ["all/g/y", 1], ["all/z", 1]],
+    "pieces": [
+        {
+            "what": "graph",
+            "rest": "",
+            "wiring": [
+                {"step": "", "parameter": "result", "source": "list(g/y(), z())"},
+                {"step": "g/x", "parameter": "x", "source": "a()"},
+                {"step": "g/y", "parameter": "x", "source": "g/x()"},
+            ],
+        },
+        *PLAN["pieces"][1:],
+    ],
+}
+
+
+def test_a_graph_within_a_graph_does_not_hide_what_its_first_step_waited_for() -> None:
+    """Its first step is fed from outside it, a moment before it is ready."""
+    events = [*step("all/a", 0, 4), *step("all/z", 0, 1), *step("all/g/x", 4.001, 5), *step("all/g/y", 5, 6)]
+    trace = run(*events, end=6, plan=INLINED)
+    assert trace.critical_path().paths == ("all/a", "all/g/x", "all/g/y")
+    assert trace.what_if("all/a", seconds=1).seconds_after == pytest.approx(3)
+    assert trace.slack("all/z") == 5
+
+
+# The critical path of a part
+
+
+def test_one_item_of_a_map_has_a_critical_path_of_its_own() -> None:
+    slow = [*step("all/m[0]/a", 1, 2), *step("all/m[0]/b", 1, 4), *step("all/m[0]/c", 4, 5)]
+    trace = run(*slow, *step("all/m[1]/a", 1, 9), end=9)
+    path = trace.critical_path("all/m[0]")
+    assert (path.paths, path.seconds) == (("all/m[0]/b", "all/m[0]/c"), 4)
+    assert [leg.share for leg in path.legs] == [0.75, 0.25]
+    assert trace.critical_path(trace.step("all/m[1]")).paths == ("all/m[1]/a",)
+    assert trace.critical_path("all/m[0]/c").seconds == 1
+    with pytest.raises(KeyError, match="no step"):
+        trace.critical_path("all/m[7]")
+
+
+def test_a_part_that_waited_for_a_place_says_so_and_not_who_had_it() -> None:
+    items = [*step("all/m[0]/a", 0, 3), *step("all/m[1]/a", 3, 8, waited=3, place=3), *step("all/m[1]/b", 8, 9)]
+    path = run(*items, end=9).critical_path("all/m[1]")
+    assert (path.paths, path.seconds, path.split) == (("all/m[1]/a", "all/m[1]/b"), 9, Split(concurrency=3, own=6))
+
+
+def test_a_part_that_has_only_begun_has_no_more_than_that() -> None:
+    trace = run(StepStarted(at=1, path="all/m[0]/a", node="app:a", waited=0), *step("all/m[1]/a", 0, 3))
+    assert trace.critical_path("all/m[0]").seconds == 2
+    assert trace.critical_path("all/m[0]").paths == ("all/m[0]/a",)
+
+
 def test_what_a_step_gave_piece_by_piece_is_waited_for_from_its_beginning() -> None:
     plan = {
         **PLAN,

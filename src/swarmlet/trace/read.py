@@ -236,9 +236,14 @@ class Trace:
         """
         return self._explained.split(None if step is None else self._path(step))
 
-    def critical_path(self) -> CriticalPath:
-        """The steps that determined how long the run took, with the share of each; see `CriticalPath`."""
-        return self._explained.critical_path
+    def critical_path(self, of: StepRecord | str | None = None) -> CriticalPath:
+        """The steps that determined how long the run took, with the share of each; see `CriticalPath`. With `of`, those that
+        determined it for one step, or for a group such as one item of a map."""
+        if of is None:
+            return self._explained.critical_path
+        from swarmlet.trace.analysis.critical import critical_path
+
+        return critical_path(self._explained, self._path(of))
 
     def slack(self, step: StepRecord | str) -> float:
         """By how many seconds the step, or all that is in a group, could have ended later without the run ending later.

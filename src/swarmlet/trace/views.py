@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from swarmlet.trace.rows import Fold, tree_rows
 
@@ -162,13 +162,43 @@ def takes(about: str, answers: object) -> str:
     if about != "answer":
         return "yes, no, or why not"
     schema = cast("Mapping[str, object]", answers if isinstance(answers, Mapping) else {})
-    choices = schema.get("enum")
+    if (worded := worded_as(schema)) is not None:
+        return ", then ".join(filter(None, (takes(about, worded.choices), line(worded.text))))
+    choices = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(choices, list):
         words = [choice if isinstance(choice, str) else json.dumps(choice) for choice in cast("list[object]", choices)]
         return line(" / ".join(words))
     said = {"boolean": "yes / no", "string": "text", "integer": "a whole number", "number": "a number"}
     title = schema.get("title")
     return said.get(str(schema.get("type")), f"JSON: {line(title)}" if isinstance(title, str) and title else "JSON")
+
+
+class Worded(NamedTuple):
+    """An object that plain words will do for: a field that is a choice, and perhaps one that is a text."""
+
+    word: str
+    """The name of the first field."""
+    choices: Mapping[str, object]
+    """Its schema."""
+    text: str
+    """The name of the next field; empty if that is no text."""
+
+
+def worded_as(schema: Mapping[str, object]) -> Worded | None:
+    """How an object of this schema is said in plain words; `None` if it needs more than a choice and a text."""
+    known = cast("Mapping[str, Mapping[str, object]]", schema.get("$defs") or {})
+    fields = cast("Mapping[str, Mapping[str, object]]", schema.get("properties") or {})
+    if schema.get("type") != "object" or not fields:
+        return None
+    word, next_ = (*fields, "")[:2]
+    choices = known.get(str(fields[word].get("$ref", "")).rpartition("/")[2], fields[word])
+    text = next_ if next_ and fields[next_].get("type") == "string" else ""
+    is_choice = choices.get("type") == "boolean" or bool(choices.keys() & {"enum", "const"})
+    return Worded(word, choices, text) if is_choice and {word, text}.issuperset(_required(schema)) else None
+
+
+def _required(schema: Mapping[str, object]) -> Sequence[str]:
+    return cast("Sequence[str]", schema.get("required") or ())
 
 
 def moment(at: float) -> str:

@@ -37,7 +37,7 @@ class Leg:
     end: float
     """Seconds since the run began."""
     share: float
-    """Its part of the run's wall time, from 0 to 1."""
+    """Its part of the wall time of the run, or of the step that was asked about, from 0 to 1."""
     split: Split
     """Its seconds by what they went to."""
     why: Why
@@ -61,10 +61,13 @@ class CriticalPath:
 
     Where several ended in the same moment, one of them is on the path; all have a slack of zero. In a run that goes on, or
     whose process was killed, the path leads to the last event.
+
+    That of one step, or of a group such as one item of a map, is the chain below it that determined how long it took, from
+    when it was ready. A wait for a place that something elsewhere gave back is told as that wait.
     """
 
     seconds: float
-    """Wall time of the run."""
+    """Wall time of the run, or of the step that was asked about."""
     legs: tuple[Leg, ...]
     """In the order of time."""
 
@@ -90,10 +93,12 @@ class CriticalPath:
         return "\n".join([f"{self.seconds:.3f} s of wall time", *rows])
 
 
-def critical_path(insight: Insight) -> CriticalPath:
-    """The critical path of a trace."""
-    whole = insight.timeline.end
-    return CriticalPath(whole, tuple(_legs(insight, whole)))
+def critical_path(insight: Insight, path: str | None = None) -> CriticalPath:
+    """The critical path of a trace, or of what is at `path` in it."""
+    moments = _walk(insight.dependencies) if path is None else _walk_within(insight.dependencies, path)
+    at = insight.dependencies.at
+    whole = insight.timeline.end if path is None else at[moments[-1]] - at[moments[0]]
+    return CriticalPath(whole, tuple(_legs(insight, moments, whole)))
 
 
 @dataclass(slots=True)
@@ -106,8 +111,7 @@ class _Piece:
     split: Split
 
 
-def _legs(insight: Insight, whole: float) -> Iterator[Leg]:
-    moments = _walk(insight.dependencies)
+def _legs(insight: Insight, moments: list[int], whole: float) -> Iterator[Leg]:
     whys = _whys(insight.dependencies, moments)
     executions = insight.timeline.executions
 
@@ -149,6 +153,25 @@ def _walk(dependencies: Dependencies) -> list[int]:
     moments = [dependencies.end]
     while after[moments[-1]]:
         moments.append(max(after[moments[-1]], key=lambda one: (at[one], one)))
+    moments.reverse()
+    return moments
+
+
+def _walk_within(dependencies: Dependencies, path: str) -> list[int]:
+    """As `_walk`, from the end of what is at `path` back to when it was ready, through nothing that is elsewhere."""
+    part = dependencies.part(path)
+    if part is None:
+        return [dependencies.end]
+    at, after, names = dependencies.at, dependencies.after, dependencies.names
+    below = (f"{path}/", f"{path}[")
+    moments = [part.ends]
+    while at[moments[-1]] > part.at:
+        inside = [one for one in after[moments[-1]] if (name := names.get(one, path)) == path or name.startswith(below)]
+        if not inside:
+            break
+        moments.append(max(inside, key=lambda one: (at[one], one)))
+    if at[moments[-1]] < part.at:
+        moments.pop()
     moments.reverse()
     return moments
 

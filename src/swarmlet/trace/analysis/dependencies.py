@@ -20,6 +20,7 @@ the record:
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, final
 
 from swarmlet.trace.analysis.executions import RUN
@@ -42,7 +43,7 @@ _LOOKED_AT: Final = 8
 class Part:
     """A step or a group as a part of what is around it: the moments at which it is ready and has ended."""
 
-    __slots__ = ("begins", "counts", "ends", "inside", "parts", "path")
+    __slots__ = ("at", "begins", "counts", "ends", "inside", "parts", "path")
 
     def __init__(self, path: str, inside: int, begins: int = -1, ends: int = -1, *, counts: bool = False) -> None:
         self.path: str = path
@@ -53,6 +54,8 @@ class Part:
         """Whether something may have waited for its end."""
         self.parts: list[Part] = _NONE
         """Of a group."""
+        self.at: float = 0.0
+        """Of a group: when the first of its parts was ready."""
 
 
 _NONE: Final[list[Part]] = []
@@ -121,6 +124,23 @@ class Dependencies:
                     late[one] = before
         return late
 
+    def part(self, path: str) -> Part | None:
+        """What is at `path`, as it was executed last: a step or a group."""
+        if executed := self.timeline.by_path.get(path):
+            ready = 3 * executed[-1].index
+            found = Part(path, executed[-1].inside, ready, ready + 2)
+            found.at = self.at[ready]
+            return found
+        return next((group for (known, _), group in reversed(self.groups.items()) if known == path), None)
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """The paths of the moments of steps and groups."""
+        found = {3 * one.index + phase: one.path for one in self.executions for phase in range(3)}
+        for group in self.groups.values():
+            found[group.begins] = found[group.ends] = group.path
+        return found
+
     # Building
 
     def _add(self, at: float, order: int) -> int:
@@ -152,6 +172,8 @@ class Dependencies:
         for group in self.groups.values():
             self._connect(group.path, group.parts, group.begins, group.ends, group=True)
         self._wait(self.end, self.begin)
+        if self._plan is not None:
+            self._begin_early()
         self._add_triggers()
         self._add_places()
 
@@ -185,11 +207,18 @@ class Dependencies:
             first = min([part.begins for part in group.parts], key=self._moment)
             counting = [part.ends for part in group.parts if part.counts]
             last = max(counting or [part.ends for part in group.parts], key=self._moment)
-            group.counts = bool(counting)
+            group.counts, group.at = bool(counting), self.at[first]
             group.begins = self._add(self.at[first], self._order[first])
             group.ends = self._add(self.at[last], self._order[last])
             self.beginnings.add(group.begins)
             self.owner[group.begins] = self.owner[group.ends] = group.inside
+
+    def _begin_early(self) -> None:
+        """A graph within a graph begins with what is around it, where nothing says otherwise: it is its steps that wait."""
+        for group in self.groups.values():
+            since = max([self.at[one] for one in self.after[group.begins]], default=0.0)
+            if group.at - since > TIGHT:
+                self.at[group.begins] = since
 
     def _moment(self, moment: int) -> tuple[float, int]:
         return self.at[moment], self._order[moment]

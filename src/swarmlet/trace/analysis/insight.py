@@ -95,11 +95,10 @@ class Insight:
     def slack(self, path: str) -> float:
         """By how many seconds what is at `path` could have ended later."""
         dependencies = self.dependencies
-        moments = [3 * one.index + 2 for one in self.timeline.by_path.get(path, ())[-1:]]
-        moments = moments or [group.ends for (known, _), group in dependencies.groups.items() if known == path][-1:]
-        if not moments:
+        part = dependencies.part(path)
+        if part is None:
             return 0.0
-        slack = self._late[moments[0]] - dependencies.at[moments[0]]
+        slack = self._late[part.ends] - dependencies.at[part.ends]
         return slack if slack > _SMALLEST else 0.0
 
     # Time by kind

@@ -1,0 +1,104 @@
+"""The graph: write, beside it tests, review, run both versions, and mend the better one for as long as its tests fail."""
+
+from __future__ import annotations
+
+import ast
+
+from examples.coding.agents import code_in, mend, no_tests, review, tests_in, write, write_tests
+from examples.coding.shapes import Attempt, Code, Solution, Task, Tests
+from examples.coding.trial import tried
+from swarmlet import Again, Budget, Done, graph, loop, node, switch
+
+ROUNDS = 3
+
+
+@graph
+def tests_for(task: Task) -> Tests:
+    return tests_in(write_tests(task))
+
+
+@node
+def as_it_was(task: Task, code: Code) -> Code:
+    return code
+
+
+@graph
+def reviewed(task: Task, code: Code) -> Code:
+    return code_in(review(task, code))
+
+
+@node
+def better(one: Attempt, other: Attempt) -> Attempt:
+    return better_of(one, other)
+
+
+def better_of(one: Attempt, other: Attempt) -> Attempt:
+    """Whichever passes more tests; the first if they are equal, as a change that bought nothing may have cost something."""
+    return other if other.report.passed > one.report.passed else one
+
+
+@node
+def decide(before: Attempt, after: Attempt) -> Again[Attempt] | Done[Solution]:
+    """Done when the tests pass, or when the code came back as it was: asked again, the agent would have nothing to add."""
+    best = better_of(before, after)
+    return Done(solution(best)) if best.report.clean or same_code(before.code, after.code) else Again(best)
+
+
+def same_code(one: Code, other: Code) -> bool:
+    """Whether they differ in nothing but comments, docstrings and layout."""
+    return bare(one) == bare(other)
+
+
+def bare(code: Code) -> str:
+    try:
+        tree = ast.parse(code.source)
+    except (SyntaxError, ValueError):
+        return code.source
+    for part in ast.walk(tree):
+        if isinstance(part, ast.FunctionDef) and ast.get_docstring(part) is not None:
+            del part.body[0]
+    return ast.dump(tree)
+
+
+@node
+def settle(best: Attempt) -> Done[Solution]:
+    return Done(solution(best))
+
+
+@node
+def give_best(best: Attempt) -> Solution:
+    return solution(best)
+
+
+def solution(best: Attempt) -> Solution:
+    return Solution(best.code, best.tests, best.report)
+
+
+@graph
+def mended(best: Attempt) -> Again[Attempt] | Done[Solution]:
+    code = code_in(mend(best))
+    return decide(best, tried(best.task, code, best.tests))
+
+
+@node
+def clean(best: Attempt) -> bool:
+    return best.report.clean
+
+
+@graph
+def attempt(best: Attempt) -> Again[Attempt] | Done[Solution]:
+    """One round. If it fails, by the budget say, the best attempt so far is the result, and the trace has the failure."""
+    return switch(clean, {True: settle, False: mended.with_options(fallback=settle)})(best)
+
+
+@graph
+def solve(task: Task) -> Solution:
+    tests = tests_for.with_options(fallback=no_tests)(task)  # beside the code: neither needs the other
+    draft = code_in(write(task))
+    second = reviewed.with_options(fallback=as_it_was)(task, draft)
+    best = better(tried(task, draft, tests), tried(task, second, tests))  # the draft runs while it is reviewed
+    return loop(attempt, rounds=ROUNDS, otherwise=give_best)(best)
+
+
+bounded = solve.with_options(budget=Budget(tokens=20_000, usd="0.01"), name="solve")
+"""`solve` that never spends more than a cent, or twenty thousand tokens."""

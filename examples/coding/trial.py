@@ -1,0 +1,74 @@
+"""Code and tests as one program for the sandbox, and what the program printed as a `Report`.
+
+Each test runs on its own and is reported at once, so that the report tells how many hold also where one never ends. The
+lines of the report start with a mark, so what the code under test prints itself is not taken for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+
+from examples.coding.shapes import Attempt, Code, Report, Task, Tests
+from swarmlet import graph, node
+from swarmlet.bridges.sandbox import Ran, run_python
+
+HARNESS = """
+def _report(mark, tests):
+    import json, sys
+    for test, call in tests:
+        try:
+            gave = repr(eval(call, globals()))[:200]
+            try:
+                exec(test, globals())
+                holds = True
+            except AssertionError:
+                holds = False
+        except BaseException as error:
+            holds, gave = False, f"{type(error).__name__}: {error}"[:200]
+        print("\\n" + mark + json.dumps([holds, gave]), flush=True)
+"""
+
+
+def mark_of(code: Code, tests: Tests) -> str:
+    """The same for the same texts, so that a run that goes on finds the same program."""
+    return hashlib.sha256("\0".join([code.source, *tests.asserts]).encode()).hexdigest()[:16] + " "
+
+
+def call_in(test: str) -> str:
+    """What a test compares: the call on its left side."""
+    match ast.parse(test).body:
+        case [ast.Assert(test=ast.Compare(left=call))]:
+            return ast.unparse(call)
+        case _:
+            raise ValueError(f"not a test: {test}")
+
+
+@node
+def program(task: Task, code: Code, tests: Tests) -> str:
+    rows = [(test, call_in(test)) for test in tests.asserts]
+    return f"{task.given}\n{code.source}\n{HARNESS}\n_report({mark_of(code, tests)!r}, {rows!r})\n"
+
+
+@node
+def report_of(code: Code, tests: Tests, ran: Ran) -> Report:
+    mark = mark_of(code, tests)
+    rows: list[tuple[bool, str]] = [
+        json.loads(line.removeprefix(mark)) for line in ran.stdout.splitlines() if line.startswith(mark)
+    ]
+    log = [f"{test}\n  it gave {gave}" for test, (holds, gave) in zip(tests.asserts, rows, strict=False) if not holds]
+    if len(rows) < len(tests.asserts):
+        last = (ran.stderr.strip().splitlines() or [""])[-1]
+        log.append(f"{tests.asserts[len(rows)]}\n  the program ended before that: {ran.reason} {last}".rstrip())
+    return Report(sum(holds for holds, _ in rows), len(tests.asserts), "\n".join(log), tuple(gave for _, gave in rows))
+
+
+@node
+def attempt_of(task: Task, code: Code, tests: Tests, report: Report) -> Attempt:
+    return Attempt(task, code, tests, report)
+
+
+@graph
+def tried(task: Task, code: Code, tests: Tests) -> Attempt:
+    return attempt_of(task, code, tests, report_of(code, tests, run_python(program(task, code, tests))))
