@@ -1,6 +1,6 @@
 """The agents: one writes, one writes tests, one reviews, one mends.
 
-Code is asked for as plain text, because it is hard to write inside JSON, for models as for people. Tests are asked for as
+Code is asked for as plain text, because it is hard to write inside JSON, for models as for people. Suite are asked for as
 typed cases, because a small model that is shown a function likes to write it, whatever it was asked for.
 """
 
@@ -11,9 +11,12 @@ import re
 
 from pydantic import BaseModel, Field
 
-from examples.coding.shapes import Attempt, Code, Task, Tests
+from examples.coding.shapes import Attempt, Code, Suite, Task
 from swarmlet import agent, node
+from swarmlet.errors import OutputInvalid, Refused, ReplyTruncated
 
+NO_REPLY = (ReplyTruncated, OutputInvalid, Refused)
+"""The model has answered, and not as it was asked to. A server that cannot be reached is another matter: that ends the run."""
 BLOCK = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
@@ -67,10 +70,10 @@ def code_in(reply: str) -> Code:
 
 
 @node
-def tests_in(written: Cases) -> Tests:
+def tests_in(written: Cases) -> Suite:
     """The cases as assert statements, each once; those that are no Python are left out."""
     lines = (f"assert {case.call.strip()} == {literal(case.gives.strip())}" for case in written.cases)
-    return Tests(tuple(dict.fromkeys(line for line in lines if is_test(line))))
+    return Suite(tuple(dict.fromkeys(line for line in lines if is_test(line))))
 
 
 def literal(text: str) -> str:
@@ -102,6 +105,6 @@ def is_test(line: str) -> bool:
 
 
 @node
-def no_tests(task: Task) -> Tests:
+def no_tests(task: Task) -> Suite:
     """What there is when the tester has failed: the code is then given as untested."""
-    return Tests(())
+    return Suite(())

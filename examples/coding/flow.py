@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import ast
 
-from examples.coding.agents import code_in, mend, no_tests, review, tests_in, write, write_tests
-from examples.coding.shapes import Attempt, Code, Solution, Task, Tests
+from examples.coding.agents import NO_REPLY, code_in, mend, no_tests, review, tests_in, write, write_tests
+from examples.coding.shapes import Attempt, Code, Solution, Suite, Task
 from examples.coding.trial import tried
-from swarmlet import Again, Budget, Done, graph, loop, node, switch
+from swarmlet import Again, Budget, BudgetExceeded, Done, graph, loop, node, switch
 
 ROUNDS = 3
 
 
 @graph
-def tests_for(task: Task) -> Tests:
+def written_tests(task: Task) -> Suite:
     return tests_in(write_tests(task))
+
+
+tests_for = written_tests.with_options(fallback=no_tests, fallback_on=NO_REPLY, name="tests_for")
+
+
+@graph
+def review_of(task: Task, code: Code) -> Code:
+    return code_in(review(task, code))
 
 
 @node
@@ -22,9 +30,7 @@ def as_it_was(task: Task, code: Code) -> Code:
     return code
 
 
-@graph
-def reviewed(task: Task, code: Code) -> Code:
-    return code_in(review(task, code))
+reviewed = review_of.with_options(fallback=as_it_was, fallback_on=(*NO_REPLY, BudgetExceeded), name="reviewed")
 
 
 @node
@@ -87,15 +93,16 @@ def clean(best: Attempt) -> bool:
 
 @graph
 def attempt(best: Attempt) -> Again[Attempt] | Done[Solution]:
-    """One round. If it fails, by the budget say, the best attempt so far is the result, and the trace has the failure."""
-    return switch(clean, {True: settle, False: mended.with_options(fallback=settle)})(best)
+    """One round. Without a reply, or without the money for one, the best attempt so far is the result."""
+    bounded = mended.with_options(fallback=settle, fallback_on=(*NO_REPLY, BudgetExceeded))
+    return switch(clean, {True: settle, False: bounded})(best)
 
 
 @graph
 def solve(task: Task) -> Solution:
-    tests = tests_for.with_options(fallback=no_tests)(task)  # beside the code: neither needs the other
+    tests = tests_for(task)  # beside the code: neither needs the other
     draft = code_in(write(task))
-    second = reviewed.with_options(fallback=as_it_was)(task, draft)
+    second = reviewed(task, draft)
     best = better(tried(task, draft, tests), tried(task, second, tests))  # the draft runs while it is reviewed
     return loop(attempt, rounds=ROUNDS, otherwise=give_best)(best)
 

@@ -18,7 +18,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Tests:
+class Suite:
     asserts: tuple[str, ...]
 
 
@@ -44,14 +44,14 @@ class Attempt:
 
     task: Task
     code: Code
-    tests: Tests
+    tests: Suite
     report: Report
 
 
 @dataclass(frozen=True)
 class Solution:
     code: Code
-    tests: Tests
+    tests: Suite
     report: Report
 
     @property

@@ -10,7 +10,7 @@ import ast
 import hashlib
 import json
 
-from examples.coding.shapes import Attempt, Code, Report, Task, Tests
+from examples.coding.shapes import Attempt, Code, Report, Suite, Task
 from swarmlet import graph, node
 from swarmlet.bridges.sandbox import Ran, run_python
 
@@ -31,7 +31,7 @@ def _report(mark, tests):
 """
 
 
-def mark_of(code: Code, tests: Tests) -> str:
+def mark_of(code: Code, tests: Suite) -> str:
     """The same for the same texts, so that a run that goes on finds the same program."""
     return hashlib.sha256("\0".join([code.source, *tests.asserts]).encode()).hexdigest()[:16] + " "
 
@@ -46,13 +46,13 @@ def call_in(test: str) -> str:
 
 
 @node
-def program(task: Task, code: Code, tests: Tests) -> str:
+def program(task: Task, code: Code, tests: Suite) -> str:
     rows = [(test, call_in(test)) for test in tests.asserts]
     return f"{task.given}\n{code.source}\n{HARNESS}\n_report({mark_of(code, tests)!r}, {rows!r})\n"
 
 
 @node
-def report_of(code: Code, tests: Tests, ran: Ran) -> Report:
+def report_of(code: Code, tests: Suite, ran: Ran) -> Report:
     mark = mark_of(code, tests)
     rows: list[tuple[bool, str]] = [
         json.loads(line.removeprefix(mark)) for line in ran.stdout.splitlines() if line.startswith(mark)
@@ -65,10 +65,10 @@ def report_of(code: Code, tests: Tests, ran: Ran) -> Report:
 
 
 @node
-def attempt_of(task: Task, code: Code, tests: Tests, report: Report) -> Attempt:
+def attempt_of(task: Task, code: Code, tests: Suite, report: Report) -> Attempt:
     return Attempt(task, code, tests, report)
 
 
 @graph
-def tried(task: Task, code: Code, tests: Tests) -> Attempt:
+def tried(task: Task, code: Code, tests: Suite) -> Attempt:
     return attempt_of(task, code, tests, report_of(code, tests, run_python(program(task, code, tests))))

@@ -19,7 +19,7 @@ class Problem:
     name: str
     """The function to be written."""
     hidden: str
-    """Tests, for scoring alone: `check(candidate)`."""
+    """Suite, for scoring alone: `check(candidate)`."""
 
     @property
     def given(self) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from examples._show import model
+from examples.coding.agents import NO_REPLY
 from examples.coding.shapes import Code
 from examples.humaneval.problems import Problem
 from examples.humaneval.score import Score, score
@@ -19,7 +20,7 @@ AT_ONCE = 8
 
 @node
 def no_answer(problem: Problem) -> Code:
-    """What there is when a way has failed, by a reply without end say: nothing, which passes no test."""
+    """What there is when the model has not answered as it was asked to: nothing, which passes no test."""
     return Code("")
 
 
@@ -28,7 +29,7 @@ def over(way: Node[[Problem], Code]) -> Node[[Sequence[Problem]], list[Score]]:
 
     @graph
     def answered(problem: Problem) -> Score:
-        return score(problem, way.with_options(fallback=no_answer)(problem))
+        return score(problem, way.with_options(fallback=no_answer, fallback_on=NO_REPLY)(problem))
 
     @graph
     def study(problems: Sequence[Problem]) -> list[Score]:

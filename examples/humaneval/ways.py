@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from examples.coding.agents import code_in, no_tests, write
+from examples.coding.agents import code_in, write
 from examples.coding.flow import solve, tests_for
-from examples.coding.shapes import Attempt, Code, Task, Tests
+from examples.coding.shapes import Attempt, Code, Suite, Task
 from examples.coding.trial import tried
 from examples.humaneval.problems import Problem
 from swarmlet import Node, agent, best, graph, node, vote
@@ -37,7 +37,7 @@ def single(problem: Problem) -> Code:
 
 
 @graph
-def sampled(task: Task, tests: Tests) -> Attempt:
+def sampled(task: Task, tests: Suite) -> Attempt:
     return tried(task, code_in(sample(task)), tests)
 
 
@@ -55,16 +55,16 @@ def behaviour(attempt: Attempt) -> tuple[str, ...]:
 def best_of(problem: Problem) -> Code:
     """Several calls and one for tests; the code that passes the most of them."""
     task = task_of(problem)
-    tests = tests_for.with_options(fallback=no_tests)(task)
-    return best(sampled, of=SAMPLES, score=share, enough=1.0)(task, tests).code
+    tests = tests_for(task)
+    return best(sampled, of=SAMPLES, score=share, enough=1.0, concurrency=2)(task, tests).code
 
 
 @graph
 def voted(problem: Problem) -> Code:
     """Several calls and one for tests, of which only the inputs count; the code that does what most do."""
     task = task_of(problem)
-    tests = tests_for.with_options(fallback=no_tests)(task)
-    return vote(sampled, of=SAMPLES, quorum=1, key=behaviour, ties="first")(task, tests).code
+    tests = tests_for(task)
+    return vote(sampled, of=SAMPLES, quorum=1, key=behaviour, ties="first", concurrency=3)(task, tests).code
 
 
 @graph

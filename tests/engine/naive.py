@@ -349,8 +349,15 @@ class Player:
         def finish(out: int | Err) -> Play:
             return Play(out, now, self.so_far(plays, running, now))
 
+        def waits() -> bool:
+            """Whether a vote starts no more for now, as those that run may settle it."""
+            if isinstance(spec, BestSpec) or not running or len(running) == len(plays):
+                return False
+            agreed = {**votes, **dict.fromkeys((number for _, number in running), leading(votes))}
+            return len(elections(agreed, frozenset(range(len(plays), spec.of)), spec.quorum, spec.ties)) == 1
+
         while True:
-            while len(plays) < spec.of and len(running) < (spec.concurrency or spec.of):
+            while len(plays) < spec.of and len(running) < (spec.concurrency or spec.of) and not waits():
                 number = len(plays)
                 one = self.play(spec.body, value, f"{path}[{number}]", now)
                 if isinstance(spec, BestSpec) and one.ok:
@@ -440,6 +447,12 @@ def winner(votes: dict[int, int | None], quorum: int, ties: str) -> int | None:
     if most < quorum or (ties == "fail" and len(leaders) > 1):
         return None
     return leaders[min(leaders)]
+
+
+def leading(votes: dict[int, int]) -> int:
+    """The answer with the most votes, then of the lowest sample; a new one if there is none."""
+    said = list(votes.values())
+    return min(set(said), key=lambda value: (-said.count(value), min(n for n in votes if votes[n] == value)), default=99)
 
 
 def elections(votes: dict[int, int], still: frozenset[int], quorum: int, ties: str) -> set[int | None]:

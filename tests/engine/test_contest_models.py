@@ -168,17 +168,32 @@ def outcomes(answers: tuple[int | str | None, ...], quorum: int, ties: Ties) -> 
     return frozenset(found)
 
 
+def would_do(known: Sequence[int | str | None], running: set[int], quorum: int, ties: Ties) -> bool:
+    """Whether the outcome is fixed if all samples that run say what the leader says."""
+    said = [one for one in known if one not in (None, "?")]
+    leader = max(said, key=said.count) if said else 99
+    full = [leader if sample in running else one for sample, one in enumerate(known)]
+    return bool(running) and len(outcomes(tuple(full), quorum, ties)) == 1
+
+
 def check_vote(answers: Sequence[int | None], quorum: int, ties: Ties, bound: int | None, order: Sequence[int]) -> None:
     of = len(answers)
     play = Play(_vote(of, quorum, ties, bound), 1)
     known: list[int | str | None] = ["?"] * of
     failed: list[str] = []
+    before: set[int] = set(range(min(of, bound or of)))
     for turn in order:
         possible = outcomes(tuple(known), quorum, ties)
         assert not play.is_over()
         assert len(possible) > 1, "it goes on although its outcome is fixed"
-        left = known.count("?")
-        assert len(play.running) == min(left, bound or of)
+        running = {int(path[len("ask[") : -1]) for path in play.running}
+        most = min(known.count("?"), bound or of)
+        assert 1 <= len(running) <= most
+        if len(running) < most:
+            assert would_do(known, running, quorum, ties), "it waits for samples that cannot fix the outcome"
+        if new := running - before:
+            assert not would_do(known, running - {max(new)}, quorum, ties), "it starts more samples than it takes"
+        before |= running
         path = list(play.running)[turn % len(play.running)]
         sample = int(path[len("ask[") : -1])
         known[sample] = answers[sample]

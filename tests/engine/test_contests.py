@@ -241,6 +241,23 @@ async def test_a_vote_starts_no_more_samples_than_it_needs() -> None:
     assert len(states(result)) == 3
 
 
+async def test_a_vote_waits_for_those_that_run_before_it_asks_more_of_them() -> None:
+    first = anyio.Event()
+
+    @node
+    async def ask() -> str:
+        if current().path == "ask[0]":
+            first.set()
+            return "a"
+        await first.wait()
+        for _ in range(20):  # the place of the first is free meanwhile
+            await checkpoint()
+        return "a"
+
+    result = await quickly(vote(ask, of=5, concurrency=3))
+    assert set(states(result)) == {"ask[0]", "ask[1]", "ask[2]"}
+
+
 async def test_a_tie_fails_or_goes_to_the_first_sample() -> None:
     tied = answers("b", "a", "a", "b")
     with pytest.raises(NoQuorum) as caught:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -16,6 +16,8 @@ from tenacity import wait_fixed
 from swarmlet import (
     DeadlineExceeded,
     GraphError,
+    Node,
+    NoQuorum,
     Retry,
     Run,
     StepFailed,
@@ -27,7 +29,9 @@ from swarmlet import (
     graph,
     loop,
     node,
+    race,
     run,
+    vote,
 )
 from swarmlet.graph.loop import Again, Done
 from swarmlet.trace.events import Decided, StepRetried, StepStarted
@@ -287,6 +291,55 @@ async def test_fallbacks_chain_and_graphs_have_them_too() -> None:
     result = await quickly(whole.with_options(fallback=second), 3)
     assert result.output == -3
     assert result.trace.step("whole/~second/~spare").state == "finished"
+
+
+@pytest.mark.parametrize("kinds", [ValueError, (KeyError, ValueError), Exception, StepFailed])
+async def test_a_fallback_may_be_for_some_failures_only(kinds: type[Exception] | tuple[type[Exception], ...]) -> None:
+    wired = graph(broken_inside).with_options(fallback=spare, fallback_on=kinds)
+    assert (await quickly(wired, 3)).output == -3
+
+
+def broken_inside(count: int) -> int:
+    return broken(count)
+
+
+async def test_other_failures_pass_a_fallback_by() -> None:
+    inner = broken.with_options(fallback=spare, fallback_on=(KeyError, TimeoutError))
+    with pytest.raises(StepFailed, match="ValueError: broken") as caught:
+        await quickly(inner, 3)
+    assert caught.value.path == "broken"
+    assert caught.value.run is not None
+    assert not [event for event in caught.value.run.trace.events if isinstance(event, Decided)]
+    outer = each(inner).with_options(name="outer", fallback=node(no_items), fallback_on=ValueError)
+    assert (await quickly(outer, [1])).output == []
+
+
+async def no_items(items: Sequence[int] | AsyncIterable[int]) -> list[int]:
+    return []
+
+
+@pytest.mark.parametrize(
+    "combine", [lambda: race(broken, node(broken_too)), lambda: vote(race(broken, node(broken_too)), of=2)]
+)
+async def test_a_fallback_for_some_failures_looks_at_all_that_failed(combine: Callable[[], Node[[int], int]]) -> None:
+    """All ways of a race and all samples of a vote have failed: with a ValueError and a LookupError each."""
+    both = combine().with_options(fallback=spare, fallback_on=(ValueError, LookupError))
+    assert (await quickly(both, 3)).output == -3
+    with pytest.raises((StepFailed, NoQuorum)):
+        await quickly(combine().with_options(fallback=spare, fallback_on=ValueError), 3)
+
+
+@pytest.mark.parametrize("kinds", [(), "ValueError", ValueError("x"), (ValueError, 3), KeyboardInterrupt, int])
+def test_what_a_fallback_is_for_are_types_of_exceptions(kinds: Any) -> None:
+    with pytest.raises(GraphError, match=r"fallback_on= is a type of exception, or a tuple of them, not "):
+        broken.with_options(fallback=spare, fallback_on=kinds)
+
+
+def test_without_a_fallback_there_is_nothing_that_it_is_for() -> None:
+    with pytest.raises(GraphError, match=r"fallback_on= says when a fallback is run, and there is none: set fallback= too"):
+        broken.with_options(fallback_on=ValueError)
+    later = broken.with_options(fallback=spare).with_options(fallback_on=ValueError)
+    assert later.options.fallback_on is ValueError
 
 
 async def test_a_fallback_of_a_step_behind_a_bound_has_its_place() -> None:

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from swarmlet.bridges.sandbox import Bubblewrap, SandboxMissing
 from tests.examples.real import URL
 
 
@@ -14,3 +15,12 @@ def real_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples ask the server that `SWARMLET_TEST_BASE_URL` names."""
     monkeypatch.setenv("OPENAI_BASE_URL", URL or "")
     monkeypatch.setenv("OPENAI_API_KEY", os.environ.get("OPENAI_API_KEY") or "none")
+
+
+@pytest.fixture
+def full_python() -> None:
+    """Needs the sandbox that has all of Python."""
+    try:
+        Bubblewrap().check()
+    except SandboxMissing as missing:
+        pytest.skip(str(missing))

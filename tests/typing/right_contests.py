@@ -457,6 +457,8 @@ def cascade_of_contests(task: Task) -> Code:
 
 in_time = race(write, write_well).with_options(deadline=datetime.now(UTC) + timedelta(minutes=2), reserve=3.5, concurrency=4)
 backed = write.with_options(fallback=write_well)
+backed_for_some = write.with_options(fallback=write_well, fallback_on=(TimeoutError, ValueError))
+backed_for_one = write.with_options(fallback=write_well, fallback_on=TimeoutError)
 backed_by_wider = write.with_options(fallback=for_anything)
 backed_solve = solve.with_options(fallback=backed.with_options(timeout=3), name="solve-or-write")
 backed_union = race(write, describe).with_options(fallback=write)

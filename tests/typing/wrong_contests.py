@@ -470,6 +470,9 @@ no_deadline = write.with_options(deadline=3)  # error
 deadline_in_words = write.with_options(deadline="tomorrow")  # error
 reserve_in_words = write.with_options(reserve="2 s")  # error
 concurrency_in_words = write.with_options(concurrency="2")  # error
+fallback_for_text = write.with_options(fallback=write_well, fallback_on="ValueError")  # error
+fallback_for_value = write.with_options(fallback=write_well, fallback_on=ValueError("x"))  # error
+fallback_for_cancelling = write.with_options(fallback=write_well, fallback_on=KeyboardInterrupt)  # error
 fallback_by_name = write.with_options(fallback="write_well")  # error
 fallback_value = write.with_options(fallback=Code(source=""))  # error
 fallback_function = write.with_options(fallback=length)  # error

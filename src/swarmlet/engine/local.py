@@ -23,6 +23,7 @@ from swarmlet.engine.step import (
     all_failed,
     as_failure,
     flat,
+    only_of,
     unfinished_in,
 )
 from swarmlet.engine.step_log import LOOP_HELD, StepLog
@@ -213,6 +214,9 @@ class LocalRunner:
                 return await self._within_time(step, lease)
             except Exception as error:  # noqa: BLE001  # whatever it is: that is what a fallback is for
                 failure = as_failure(step.path, error)
+            on = step.node.options.fallback_on
+            if on is not None and not only_of(failure, on):
+                raise failure
         if not chosen and not self._may_stand_in(fallback, step.path):
             raise failure
         if self.state.draining and not step.scope.dynamic and not is_leaf:

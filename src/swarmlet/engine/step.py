@@ -154,6 +154,19 @@ def ran_out(errors: Iterable[Exception], scope: str) -> BudgetExceeded | None:
     return own[0] if own and len(own) == len(every) else None
 
 
+def only_of(error: Exception, kinds: type[Exception] | tuple[type[Exception], ...]) -> bool:
+    """Whether everything that an error stands for is, or was caused by, an exception of these kinds."""
+    return all(_is_of(reason, kinds) for reason in _reasons(error))
+
+
+def _is_of(error: Exception, kinds: type[Exception] | tuple[type[Exception], ...]) -> bool:
+    """Looks at the causes of failed steps; what their own code caught on the way does not count."""
+    if isinstance(error, kinds):
+        return True
+    cause = error.__cause__ if isinstance(error, RunError) else None
+    return isinstance(cause, Exception) and only_of(cause, kinds)
+
+
 def _reasons(error: Exception) -> Iterator[Exception]:
     """What an error stands for: the failures in a group, and those that all ways of a race or a cascade have ended with."""
     for one in flat(error):

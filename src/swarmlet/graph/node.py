@@ -114,13 +114,15 @@ class Node(Generic[P, T_co]):
         queue: str | None = None,
         # A node of more general result takes more general fallbacks, and gives itself as such: sound, as nodes never change.
         fallback: Fallback[P, T_co] | None = None,
+        fallback_on: type[Exception] | tuple[type[Exception], ...] | None = None,
     ) -> Self:
         """A node like this one with options that apply to everything under it; see `Options`.
 
         `name` is how its steps are called in paths, instead of the function's name. `fallback` is a node of the same
         arguments that is run if this one fails, after all its retries; its path is `name/~` and its own name, and it runs under
-        the options around this node, not under its own. `queue` names the workers that execute the node, where the swarm has
-        workers. Raises `GraphError` for an option that cannot apply to this node.
+        the options around this node, not under its own. With `fallback_on` it is run after some failures only, such as
+        `(ReplyTruncated, BudgetExceeded)`: what failed, or what caused that, is one of them. `queue` names the workers that
+        execute the node, where the swarm has workers. Raises `GraphError` for an option that cannot apply to this node.
         """
         other = as_fallback(self, fallback) if fallback is not None else None
         given = Options(
@@ -135,9 +137,13 @@ class Node(Generic[P, T_co]):
             priority=priority,
             queue=queue,
             fallback=other,
+            fallback_on=fallback_on,
         )
         options = self.options.update(given)
-        if problems := list(self.shape.refuses(options)):
+        problems = list(self.shape.refuses(options))
+        if options.fallback_on is not None and options.fallback is None:
+            problems.append("fallback_on= says when a fallback is run, and there is none: set fallback= too")
+        if problems:
             raise GraphError([f"{user_line()}: {self.name}.with_options: {problem}" for problem in problems])
         changed = copy.copy(self)
         vars(changed)["options"] = options

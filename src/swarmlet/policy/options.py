@@ -2,7 +2,7 @@
 
 Options apply to the whole subtree. The nearest wins for what chooses (`model`, `retry`); what limits adds up: each
 `timeout`, `deadline`, `reserve` and `concurrency` holds for everything under the node that set it, and so do those of the
-nodes around it. `fallback` and `queue` are of the one node that set them.
+nodes around it. `fallback`, `fallback_on` and `queue` are of the one node that set them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from swarmlet.errors import GraphError
 from swarmlet.policy.account import Keep
@@ -52,6 +52,8 @@ class Options:
     """On whose workers the node is executed, with everything under it; here, where the swarm has no workers."""
     fallback: object | None = None
     """The node that is run with the same arguments if this one has failed for good. (Policies know no graph, so `object`.)"""
+    fallback_on: type[Exception] | tuple[type[Exception], ...] | None = None
+    """Which failures the fallback is for: what failed, or its cause, is one of these, and so are all if several failed."""
 
     def __post_init__(self) -> None:
         for name, problem in _PROBLEMS.items():
@@ -289,6 +291,13 @@ def _queue(value: object) -> str:
     return "" if named else "is the name of a queue, without spaces"
 
 
+def _kinds(value: object) -> str:
+    """Exceptions and not BaseExceptions: a cancellation is no failure."""
+    kinds = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+    fit = bool(kinds) and all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds)
+    return "" if fit else "is a type of exception, or a tuple of them"
+
+
 _PROBLEMS: dict[str, Callable[[object], str]] = {
     "model": _model,
     "retry": _retry,
@@ -300,4 +309,5 @@ _PROBLEMS: dict[str, Callable[[object], str]] = {
     "cache": _flag,
     "priority": _number,
     "queue": _queue,
+    "fallback_on": _kinds,
 }
