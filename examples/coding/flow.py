@@ -94,8 +94,8 @@ def clean(best: Attempt) -> bool:
 @graph
 def attempt(best: Attempt) -> Again[Attempt] | Done[Solution]:
     """One round. Without a reply, or without the money for one, the best attempt so far is the result."""
-    bounded = mended.with_options(fallback=settle, fallback_on=(*NO_REPLY, BudgetExceeded))
-    return switch(clean, {True: settle, False: bounded})(best)
+    mend_or_settle = mended.with_options(fallback=settle, fallback_on=(*NO_REPLY, BudgetExceeded))
+    return switch(clean, {True: settle, False: mend_or_settle})(best)
 
 
 @graph
