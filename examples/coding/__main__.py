@@ -10,6 +10,7 @@ import anyio
 from examples._show import model, print_trace
 from examples.coding.flow import bounded
 from examples.coding.shapes import Task
+from examples.coding.trial import BOX
 from swarmlet import StepFailed, Swarm, SwarmletError
 
 ROMAN = "Write roman(numeral: str) -> int, which turns a Roman numeral into a number: roman('XIV') == 14, roman('MCM') == 1900."
@@ -27,6 +28,7 @@ def arguments() -> argparse.Namespace:
 async def main() -> None:
     given = arguments()
     try:
+        BOX.check()
         async with Swarm(model=model(), journal=given.journal) as swarm:
             result = await swarm.run(bounded, Task(given.task), progress=True)
     except SwarmletError as error:

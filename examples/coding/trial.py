@@ -12,7 +12,11 @@ import json
 
 from examples.coding.shapes import Attempt, Code, Report, Suite, Task
 from swarmlet import graph, node
-from swarmlet.bridges.sandbox import Ran, run_python
+from swarmlet.bridges.sandbox import Bubblewrap, Ran, python_in
+
+BOX = Bubblewrap()
+"""All of Python is needed here. `BOX.check()` says before anything is paid for whether it works, and what to install."""
+run_python = python_in(BOX)
 
 HARNESS = """
 def _report(mark, tests):

@@ -6,9 +6,10 @@ import hashlib
 from dataclasses import dataclass
 
 from examples.coding.shapes import Code
+from examples.coding.trial import run_python
 from examples.humaneval.problems import Problem
 from swarmlet import graph, node
-from swarmlet.bridges.sandbox import Ran, run_python
+from swarmlet.bridges.sandbox import Ran
 
 
 @dataclass(frozen=True)

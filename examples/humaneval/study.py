@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from examples._show import model
 from examples.coding.agents import NO_REPLY
 from examples.coding.shapes import Code
+from examples.coding.trial import BOX
 from examples.humaneval.problems import Problem
 from examples.humaneval.score import Score, score
 from examples.humaneval.ways import WAYS
@@ -46,6 +47,7 @@ def run_id(way: str, problems: Sequence[Problem]) -> str:
 
 async def run_study(way: str, problems: Sequence[Problem], journal: str, limits: Limits) -> Run[list[Score]]:
     """Run it, or go on with it, or give its result, if the journal has it."""
+    BOX.check()
     with Progress() as shown:
         async with Swarm(model=model(), journal=journal, limits=limits, listeners=[shown]) as swarm:
             return await swarm.run_as(run_id(way, problems), over(WAYS[way]), list(problems))
