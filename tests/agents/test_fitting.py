@@ -12,7 +12,7 @@ from swarmlet import DropOldest, GraphError, Message, OpenAIModel, StepFailed, S
 from swarmlet.errors import ContextTooLong
 from swarmlet.models.profiles import profile_of
 from swarmlet.testing import ScriptedServer, call
-from swarmlet.trace.events import CallFitted
+from swarmlet.trace.events import CallFitted, CallStarted
 
 from .helpers import failure
 
@@ -105,6 +105,47 @@ async def test_an_agent_may_sum_up_what_is_old(scripted_server: ScriptedServer) 
     assert last[1] == "Summary of the conversation so far:\nthey asked a lot"
     assert len(last) == 4
     assert run.trace.step("chatty/brief").state == "finished"
+
+
+async def test_a_window_of_the_agents_own_is_kept_where_the_model_has_more_room(scripted_server: ScriptedServer) -> None:
+    @agent(str, max_tokens=50, fit=DropOldest(keep_task=False), window=300)
+    def chatty(chat: Sequence[Message]) -> Sequence[Message]:
+        """You answer."""
+        return chat
+
+    scripted_server.script("fine", "fine")
+    unknown = OpenAIModel("local", base_url=scripted_server.base_url, api_key=scripted_server.api_key)
+    async with Swarm(models=[unknown]) as swarm:
+        known = await swarm.run(chatty, long_chat())
+        await swarm.run(chatty.with_options(model="local"), long_chat())
+    sent = [[str(message["content"]) for message in request.messages] for request in scripted_server.requests]
+    assert all(len(messages) < 11 and messages[-1].startswith("question 9") for messages in sent)
+    (started,) = (event for event in known.trace.events if isinstance(event, CallStarted))
+    assert started.estimated + 50 <= 300
+
+
+async def test_a_window_that_is_larger_than_the_models_changes_nothing(scripted_server: ScriptedServer) -> None:
+    @agent(str, max_tokens=50, fit=DropOldest(keep_task=False), window=100_000)
+    def chatty(chat: Sequence[Message]) -> Sequence[Message]:
+        """You answer."""
+        return chat
+
+    scripted_server.script("fine")
+    async with Swarm(model=small(scripted_server, 300)) as swarm:
+        assert (await swarm.run(chatty, long_chat())).output == "fine"
+
+
+@pytest.mark.parametrize(
+    ("window", "fit", "wrong"),
+    [
+        (0, DropOldest(), r"agent\(window=\) must be a whole number of at least 1, not 0"),
+        (50, DropOldest(), "leaves no room for a prompt beside max_tokens=50"),
+        (500, None, r"needs a policy: fit=DropOldest\(\)"),
+    ],
+)
+def test_a_window_without_room_or_policy_is_refused(window: int, fit: DropOldest | None, wrong: str) -> None:
+    with pytest.raises(GraphError, match=wrong):
+        agent(str, max_tokens=50, fit=fit, window=window)
 
 
 async def test_what_still_does_not_fit_is_refused(scripted_server: ScriptedServer) -> None:

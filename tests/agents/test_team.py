@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel
 
-from swarmlet import GraphError, Message, Said, agent, each, graph, node, team
+from swarmlet import DropOldest, GraphError, Message, Said, agent, each, graph, node, team
 from swarmlet.testing import CallTools, Quota, ScriptedServer, call
 from swarmlet.trace.events import Decided
 
@@ -141,6 +141,23 @@ async def test_a_conversation_goes_on_from_what_was_said(scripted_server: Script
     second = (await outcome(helpers, [*first.chat, Message.user("thanks")], "Ann")).output
     assert second.output == "you are welcome"
     assert second.chat[: len(first.chat)] == first.chat
+
+
+async def test_what_is_cut_for_a_member_is_not_cut_from_the_conversation(scripted_server: ScriptedServer) -> None:
+    @agent(str, tools=[look_up], max_tokens=50, fit=DropOldest(keep_task=False), window=200)
+    def brief(chat: Sequence[Message], customer: str) -> Sequence[Message]:
+        """You answer."""
+        return chat
+
+    scripted_server.script(
+        call("look_up", order="A1"), CallTools([call("hand_to_triage", why="done")], text="One moment."), "bye"
+    )
+    chat = [Message.user(f"question {number} " + "word " * 30) for number in range(10)]
+    said = (await outcome(team(brief, triage), chat, "Ann")).output
+    assert len(scripted_server.requests[0].messages) < len(chat)
+    assert said.chat[:10] == tuple(chat)
+    assert [message.role for message in said.chat[10:]] == ["assistant", "tool", "assistant", "tool", "assistant"]
+    assert said.chat[-1].text == "bye"
 
 
 def test_members_are_agents_that_take_the_conversation() -> None:

@@ -27,6 +27,12 @@ def test_limits_are_those_that_are_set() -> None:
     assert budget.limits == {"tokens": 60_000, "usd": Decimal("0.02")}
 
 
+def test_it_is_shown_as_one_would_write_it() -> None:
+    shown = repr(Budget(tokens=60_000, usd="0.0000001", seconds=30))
+    assert shown == "Budget(tokens=60000, usd='0.0000001', seconds=30)"
+    assert eval(shown) == Budget(tokens=60_000, usd="0.0000001", seconds=30)
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [("0.02", "0.02"), (" 0.020 ", "0.02"), ("2e-2", "0.02"), (Decimal("0.02"), "0.02"), (3, "3")],

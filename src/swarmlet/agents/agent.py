@@ -85,6 +85,7 @@ def agent(
     temperature: float | None = None,
     seed: int | None = None,
     fit: Fit | Sequence[Fit] | None = None,
+    window: int | None = None,
     early: bool = False,
 ) -> AgentDecorator[T]:
     """Make a node of a prompt function: its parameters go in, its text (or messages) goes to a model, `output` comes back.
@@ -94,7 +95,8 @@ def agent(
     most. `tools` are functions, nodes or graphs that the model may call; `max_turns` bounds its replies, and `max_tokens`
     the tokens of each. Where a budget leaves less than `max_tokens`, the reply's cap is lowered, but not below `min_tokens`;
     without that it is not lowered. `model` is a name; without it the nearest `with_options(model=)` decides, then the
-    swarm's default. `fit` are policies, `DropOldest()` say, that cut a conversation which has outgrown the model's window.
+    swarm's default. `fit` are policies, `DropOldest()` say, that cut a conversation which has outgrown the model's window, or
+    the smaller `window` that you give it: tokens of the prompt and `max_tokens` together.
     With `early=True`, an `each` over the output, or over a list in it, starts each item as soon as the model has written it.
     Results are the same as without. That is a bet on the reply: items that it has otherwise in the end, as it was sent back or
     asked for again, are stopped and run again, and what was spent on them is lost. So it is for steps that change nothing in
@@ -109,6 +111,7 @@ def agent(
     lists = _lists_of(output, shape, early=early)
     known = tools_of(tools)
     policies = _policies_of(fit)
+    _check_window(window, max_tokens, policies)
 
     def decorate(prompt: Callable[..., object], /) -> Agent[..., T]:
         _check_prompt(prompt)
@@ -124,6 +127,7 @@ def agent(
             temperature=temperature,
             seed=seed,
             policies=policies,
+            window=window,
             lists=lists,
             cache_key=_cache_key(origin_of(prompt), told, known, shape.format),
         )
@@ -144,6 +148,16 @@ def _check_least(least: int | None, most: int, *, repairs: int) -> None:
     _check_numbers(min_tokens=least, repairs=repairs, temperature=None)
     if least > most:
         raise GraphError(f"{user_line()}: agent(min_tokens={least}) is above max_tokens={most}")
+
+
+def _check_window(window: int | None, max_tokens: int, policies: Sequence[Fit]) -> None:
+    if window is None:
+        return
+    _check_numbers(window=window, repairs=0, temperature=None)
+    if window <= max_tokens:
+        raise GraphError(f"{user_line()}: agent(window={window}) leaves no room for a prompt beside max_tokens={max_tokens}")
+    if not policies:
+        raise GraphError(f"{user_line()}: agent(window={window}) is for what fit= does, so it needs a policy: fit=DropOldest()")
 
 
 def _cache_key(origin: str, instructions: str, tools: Sequence[Tool], answer: ReplyFormat | None) -> str:

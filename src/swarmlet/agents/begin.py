@@ -32,6 +32,7 @@ def begin(
         repairs=settings.repairs,
         min_tokens=settings.min_tokens,
         policies=settings.policies,
+        window=settings.window,
         drafts=settings.lists.drafts(step) if settings.lists is not None else None,
         ends=ends,
     )

@@ -21,16 +21,20 @@ if TYPE_CHECKING:
     from swarmlet.models.profiles import Profile
 
 
-async def fitted(request: ChatRequest, policies: Sequence[Fit], profile: Profile) -> tuple[ChatRequest, tuple[Cut, ...]]:
-    """The request, cut by the policies in their order until it fits the model's window beside its reply; and what was cut.
+async def fitted(
+    request: ChatRequest, policies: Sequence[Fit], profile: Profile, window: int | None = None
+) -> tuple[ChatRequest, tuple[Cut, ...]]:
+    """The request, cut by the policies in their order until it fits the window beside its reply; and what was cut.
 
-    It may still be too long: a policy does what its rules allow. The check before the call says so then.
+    That is the model's window, or a smaller one that the agent has. It may still be too long: a policy does what its rules
+    allow. The check before the call says so then.
     """
-    if not policies or profile.context_window is None:
+    windows = [one for one in (window, profile.context_window) if one is not None]
+    if not policies or not windows:
         return request, ()
     counter = await counter_of(profile)
     counted = await count(request, profile)
-    limit = profile.context_window - request.max_tokens
+    limit = min(windows) - request.max_tokens
     if counted.worst <= limit:
         return request, ()
     around = counted.estimate - sum(message.tokens.estimate for message in counted.messages)

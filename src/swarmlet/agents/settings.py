@@ -29,6 +29,7 @@ class AgentSettings:
     temperature: float | None
     seed: int | None
     policies: tuple[Fit, ...]
+    window: int | None
     cache_key: str
     """Tells the provider's cache which requests begin alike: the same in every process, for this agent and no other."""
     lists: Lists | None = None

@@ -178,10 +178,10 @@ def _member(agent: AnyAgent, others: Sequence[AnyAgent]) -> AnyNode:
     async def call(chat: Chat, *args: object, **kwargs: object) -> object:
         from swarmlet.agents.begin import begin  # what makes calls is imported by the first one
 
-        rendered = await agent.render_async(chat, *args, **kwargs)
-        conversation = begin(current(), settings, rendered, ends=frozenset(targets))
+        messages = await agent.render_async(chat, *args, **kwargs)
+        conversation = begin(current(), settings, messages, ends=frozenset(targets))
         answer = await conversation.run_or_end()
-        said = (*chat, *conversation.request.messages[len(rendered) :])
+        said = (*chat, *conversation.said)
         if isinstance(answer, tuple):
             (end,) = cast("tuple[ToolCall]", answer)
             return HandedOver(targets[end.name], _why(end), said)

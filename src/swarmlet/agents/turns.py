@@ -63,10 +63,14 @@ class Conversation(Generic[T]):
     """The smallest completion cap that a budget may lower the agent's to."""
     policies: tuple[Fit, ...] = ()
     """What is cut when the conversation does not fit the model's window any more."""
+    window: int | None = None
+    """How many tokens it may grow to before that, where the model's window is larger."""
     drafts: Callable[[], Draft] | None = None
     """Makes one who begins with the items of the output while a reply is written, if anybody does."""
     ends: frozenset[str] = frozenset()
     """Tools that end the conversation when the model calls them."""
+    said: tuple[Message, ...] = ()
+    """What was said and done since it began, whatever was cut from the request meanwhile."""
     asked: list[ChatRequest] = field(default_factory=list["ChatRequest"])
     """The requests of its turns."""
     past: Recalled | None = None
@@ -79,7 +83,7 @@ class Conversation(Generic[T]):
         return cast("T", await self.run_or_end())  # without `ends` nothing else comes
 
     async def run_or_end(self) -> T | tuple[ToolCall]:
-        """As `run`; or, in a tuple, the call that ended the conversation. What was said then stands in `request.messages`."""
+        """As `run`; or, in a tuple, the call that ended the conversation. What was said then stands in `said`."""
         self.past = recalled(self.step)
         try:
             return await self._turns()
@@ -131,7 +135,7 @@ class Conversation(Generic[T]):
 
     async def _fit(self, turn: int) -> None:
         """Cut the conversation if it would not fit; what is cut stays cut, so that later turns share the prefix."""
-        self.request, cuts = await fitted(self.request, self.policies, self.model.profile)
+        self.request, cuts = await fitted(self.request, self.policies, self.model.profile, self.window)
         if cuts:
             self.kept.clear()
         if cuts and not (self.past is not None and self.past.was_cut(turn)):
@@ -189,6 +193,7 @@ class Conversation(Generic[T]):
         return Current(self.step.state, self.step.child_path(call.name), self.step.scope, self.step.lease)
 
     def _extend(self, *messages: Message) -> None:
+        self.said = (*self.said, *messages)
         self.request = replace(self.request, messages=(*self.request.messages, *messages))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Budget:
     """A limit on what a node and everything under it may spend. Budgets nest: a call must fit all that enclose it.
 
@@ -43,6 +43,12 @@ class Budget:
         if not self.limits and self.seconds is None:
             names = ", ".join(f"{kind}=" for kind in KINDS)
             raise GraphError(f"Budget() limits nothing: set at least one of {names} or seconds=")
+
+    def __repr__(self) -> str:
+        """As one would write it: what limits nothing is left out."""
+        given = ((one.name, getattr(self, one.name)) for one in fields(self))
+        said = ((name, f"{limit:f}" if isinstance(limit, Decimal) else limit) for name, limit in given if limit is not None)
+        return f"Budget({', '.join(f'{name}={limit!r}' for name, limit in said)})"
 
     def as_slice(self) -> Slice:
         """What a slice of this size keeps from others, against each kind of limit: `tokens` may be of either side."""

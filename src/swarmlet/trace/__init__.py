@@ -28,15 +28,24 @@ if TYPE_CHECKING:
     from swarmlet.trace.analysis.kinds import Split as Split
     from swarmlet.trace.analysis.waits import Waits as Waits
     from swarmlet.trace.analysis.what_if import WhatIf as WhatIf
+    from swarmlet.trace.events import Answered as Answered
+    from swarmlet.trace.events import Asked as Asked
     from swarmlet.trace.events import CallEnded as CallEnded
+    from swarmlet.trace.events import CallFitted as CallFitted
+    from swarmlet.trace.events import CallQueued as CallQueued
+    from swarmlet.trace.events import CallSaved as CallSaved
     from swarmlet.trace.events import CallStarted as CallStarted
+    from swarmlet.trace.events import Decided as Decided
     from swarmlet.trace.events import Event as Event
     from swarmlet.trace.events import Fault as Fault
     from swarmlet.trace.events import Noted as Noted
+    from swarmlet.trace.events import PartsKept as PartsKept
     from swarmlet.trace.events import RunEnded as RunEnded
     from swarmlet.trace.events import RunId as RunId
+    from swarmlet.trace.events import RunResumed as RunResumed
     from swarmlet.trace.events import RunStarted as RunStarted
     from swarmlet.trace.events import StepEnded as StepEnded
+    from swarmlet.trace.events import StepNotStarted as StepNotStarted
     from swarmlet.trace.events import StepRetried as StepRetried
     from swarmlet.trace.events import StepStarted as StepStarted
     from swarmlet.trace.events import TextDelta as TextDelta
@@ -60,10 +69,16 @@ if TYPE_CHECKING:
     from swarmlet.trace.schema import event_schema as event_schema
 
 __all__ = [
+    "Answered",
+    "Asked",
     "CallEnded",
+    "CallFitted",
+    "CallQueued",
     "CallRecord",
+    "CallSaved",
     "CallStarted",
     "CriticalPath",
+    "Decided",
     "Event",
     "Fault",
     "Feed",
@@ -73,16 +88,19 @@ __all__ = [
     "MemoryJournal",
     "Noted",
     "PartialRun",
+    "PartsKept",
     "Question",
     "Run",
     "RunEnded",
     "RunId",
+    "RunResumed",
     "RunStarted",
     "RunSummary",
     "Split",
     "SqliteJournal",
     "StepDiff",
     "StepEnded",
+    "StepNotStarted",
     "StepRecord",
     "StepRetried",
     "StepStarted",
@@ -101,10 +119,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Answered": "swarmlet.trace.events",
+    "Asked": "swarmlet.trace.events",
     "CallEnded": "swarmlet.trace.events",
+    "CallFitted": "swarmlet.trace.events",
+    "CallQueued": "swarmlet.trace.events",
     "CallRecord": "swarmlet.trace.records",
+    "CallSaved": "swarmlet.trace.events",
     "CallStarted": "swarmlet.trace.events",
     "CriticalPath": "swarmlet.trace.analysis.critical",
+    "Decided": "swarmlet.trace.events",
     "Event": "swarmlet.trace.events",
     "Fault": "swarmlet.trace.events",
     "Feed": "swarmlet.trace.refed",
@@ -113,17 +137,20 @@ _HOMES = {
     "Leg": "swarmlet.trace.analysis.critical",
     "MemoryJournal": "swarmlet.trace.journal",
     "Noted": "swarmlet.trace.events",
+    "PartsKept": "swarmlet.trace.events",
     "PartialRun": "swarmlet.trace.result",
     "Question": "swarmlet.trace.journal",
     "Run": "swarmlet.trace.result",
     "RunEnded": "swarmlet.trace.events",
     "RunId": "swarmlet.trace.events",
+    "RunResumed": "swarmlet.trace.events",
     "RunStarted": "swarmlet.trace.events",
     "RunSummary": "swarmlet.trace.journal",
     "Split": "swarmlet.trace.analysis.kinds",
     "SqliteJournal": "swarmlet.trace.journal",
     "StepDiff": "swarmlet.trace.analysis.diff",
     "StepEnded": "swarmlet.trace.events",
+    "StepNotStarted": "swarmlet.trace.events",
     "StepRecord": "swarmlet.trace.records",
     "StepRetried": "swarmlet.trace.events",
     "StepStarted": "swarmlet.trace.events",
