@@ -13,7 +13,6 @@ from examples.humaneval.problems import Problem
 from examples.humaneval.score import Score, score
 from examples.humaneval.ways import WAYS
 from swarmlet import Limits, Node, Run, Swarm, each, graph, node
-from swarmlet.swarm.progress import Progress
 
 AT_ONCE = 8
 """Problems at the same time."""
@@ -48,6 +47,5 @@ def run_id(way: str, problems: Sequence[Problem]) -> str:
 async def run_study(way: str, problems: Sequence[Problem], journal: str, limits: Limits) -> Run[list[Score]]:
     """Run it, or go on with it, or give its result, if the journal has it."""
     BOX.check()
-    with Progress() as shown:
-        async with Swarm(model=model(), journal=journal, limits=limits, listeners=[shown]) as swarm:
-            return await swarm.run_as(run_id(way, problems), over(WAYS[way]), list(problems))
+    async with Swarm(model=model(), journal=journal, limits=limits) as swarm:
+        return await swarm.run_as(run_id(way, problems), over(WAYS[way]), list(problems), progress=True)

@@ -8,6 +8,7 @@ from statistics import median
 from typing import cast
 
 from examples.humaneval.figures import Interval, paired, wilson
+from examples.humaneval.score import judge
 from examples.humaneval.ways import WAYS
 from swarmlet import Usage
 from swarmlet.trace import Journal, StepRecord, Trace
@@ -20,21 +21,21 @@ class Answer:
     problem: str
     passed: bool
     usage: Usage
-    path_seconds: float
-    """Of its critical path: what it took from its first step to its last."""
+    seconds: float
+    """Of its critical path, without the wait for its turn among the problems: from its first step to the end of its last."""
     in_a_row: int
-    """Model calls on its critical path: how often one had to wait for another."""
+    """Model calls on its critical path: each had to wait for the one before it."""
 
 
 def answers(trace: Trace) -> Iterator[Answer]:
     """One for each problem that was answered and scored, also in a run that was stopped."""
-    for judged in trace.node("judge"):
+    for judged in trace.by_node().get(judge.origin, []):
         if judged.state != "finished":
             continue
         item = trace.step(judged.path.rpartition("/score")[0])
         score = cast("dict[str, object]", trace.output(judged.path))
-        path = trace.critical_path(item)
-        yield Answer(str(score["id"]), score["passed"] is True, item.usage, path.seconds, calls_on(trace, path.paths))
+        in_a_row = calls_on(trace, trace.critical_path(item).paths)
+        yield Answer(str(score["id"]), score["passed"] is True, item.usage, item.seconds or 0.0, in_a_row)
 
 
 def calls_on(trace: Trace, paths: Iterable[str]) -> int:
@@ -101,7 +102,7 @@ def line(row: Row, single: Row | None) -> str:
     gain = row.over(single).points if single is not None and row.way != "single" else ""
     dearer = f"{usage.usd / single.usage.usd:.1f}" if single is not None and single.usage.usd else ""
     wall = f"{row.wall:,.0f}" if row.wall is not None else ""
-    seconds = median(answer.path_seconds for answer in row.answers)
+    seconds = median(answer.seconds for answer in row.answers)
     in_a_row = median(answer.in_a_row for answer in row.answers)
     return (
         f"| {row.way} | {len(row.answers)} | {row.passed} | {gain} | {usage.requests} "
@@ -114,5 +115,5 @@ def table(rows: Mapping[str, Row]) -> str:
     """Two tables in Markdown: each way over all that it has answered, and all ways over the problems that all have answered."""
     alike = same_problems(rows)
     whole = [line(row, None) for row in rows.values()]
-    same = [line(row, alike.get("single")) for row in alike.values()]
+    same = [line(row, alike.get("single")) for row in alike.values() if row.answers]
     return "\n".join(["All that was answered:", "", HEAD, *whole, "", "The same problems for all:", "", HEAD, *same])

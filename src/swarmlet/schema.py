@@ -190,6 +190,14 @@ class _Generator(GenerateJsonSchema):
     def complex_schema(self, schema: core_schema.ComplexSchema) -> JsonSchemaValue:
         return {_REFUSED: "'complex' has no JSON form"}
 
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        """Pydantic's pattern looks around, which the API refuses, and without one a model may write digits for ever."""
+        numbers, digits = super().decimal_schema(schema), schema.get("max_digits")
+        options: list[JsonSchemaValue] = numbers.get("anyOf", []) if digits is not None else []
+        for text in (option for option in options if option.get("type") == "string"):
+            text.update(_digits(digits or 0, schema.get("decimal_places")))
+        return numbers
+
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
 
@@ -203,6 +211,14 @@ class _Generator(GenerateJsonSchema):
         total: bool,
     ) -> bool:
         return field["type"] != "typed-dict-field" or field.get("required", total)
+
+
+def _digits(most: int, places: int | None) -> JsonSchemaValue:
+    """The text of a Decimal with at most so many digits, of which so many stand behind the point."""
+    behind = most if places is None else places
+    before = max(1, most - (places or 0))
+    fraction = rf"(\.[0-9]{{1,{behind}}})?" if behind else ""
+    return {"pattern": rf"^-?[0-9]{{1,{before}}}{fraction}$", "maxLength": before + behind + 2}
 
 
 # What a schema has, and where

@@ -7,10 +7,12 @@ import os
 import select
 import subprocess
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import BaseModel
 
 from swarmlet.swarm.people import plain, shown
 from swarmlet.trace.events import RunId
@@ -167,6 +169,31 @@ def question(schema: Any, about: str = "answer", text: str = "What?") -> Questio
     )
 
 
+class Decision(BaseModel):
+    approved: bool
+    reason: str = ""
+    by: str | None = None
+
+
+class Mood(Enum):
+    GOOD = "good"
+    BAD = "bad"
+
+
+class Moody(BaseModel):
+    mood: Mood
+    since: int = 0
+
+
+class Ordered(BaseModel):
+    tea: bool
+    name: str
+    count: int
+
+
+DECISION, MOOD, ORDER = (kind.model_json_schema() for kind in (Decision, Moody, Ordered))
+
+
 @pytest.mark.parametrize(
     ("schema", "text", "value"),
     [
@@ -183,6 +210,14 @@ def question(schema: Any, about: str = "answer", text: str = "What?") -> Questio
         ({"$ref": "#/$defs/Mood", "$defs": {"Mood": {"enum": ["good", "bad"]}}}, "bad", "bad"),
         ({"type": "array"}, "[1, 2]", [1, 2]),
         ({"type": "object"}, "nonsense", "nonsense"),
+        (DECISION, "yes", {"approved": True}),
+        (DECISION, "no: it is  too early", {"approved": False, "reason": "it is  too early"}),
+        (DECISION, '{"approved": false}', {"approved": False}),
+        (DECISION, "perhaps", "perhaps"),
+        (MOOD, "GOOD", {"mood": "good"}),
+        (MOOD, "good, as ever", "good, as ever"),
+        ({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/D"}], "$defs": {"D": DECISION}}, "y", {"approved": True}),
+        (ORDER, "tea 2", "tea 2"),
         ({"type": "boolean"}, "perhaps", "perhaps"),
         (None, "x", "x"),
     ],
@@ -203,6 +238,14 @@ def test_plain_words_are_read_by_the_schema(schema: Any, text: str, value: objec
 )
 def test_of_a_tool_any_other_text_is_why_it_may_not_run(text: str, value: object) -> None:
     assert plain(text, question({}, "approval")) == value
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [(DECISION, "yes / no, then reason"), (MOOD, "good / bad"), (ORDER, "JSON: Ordered"), ({"const": "go"}, "go")],
+)
+def test_a_question_says_which_words_will_do(schema: Any, said: str) -> None:
+    assert shown(question(schema)).endswith(f"[{said}] ")
 
 
 def test_nothing_in_a_question_reaches_the_terminal_as_a_command() -> None:

@@ -14,10 +14,11 @@ from examples.email.checks import broken
 from examples.email.flow import find_facts, find_question, judge_tone, reply, write
 from examples.email.outbox import Outbox
 from examples.email.shapes import Asked, Draft, Facts, Outgoing, Rejected, Sent, Thread, Tone
-from swarmlet import Question, StepFailed, Suspended, Swarm
+from swarmlet import Agent, Question, StepFailed, Suspended, Swarm
 from swarmlet.cli.main import main as swarmlet
 from swarmlet.testing import Barrier, ScriptedServer
 from tests.examples.steps import asked, paths
+from tests.examples.test_main import unbounded
 
 pytestmark = pytest.mark.anyio
 
@@ -101,6 +102,13 @@ def test_the_voice_of_every_example_keeps_the_rules_of_form(path: Path) -> None:
     assert [broken(Thread(subject="", me="", mails=[{"sender": "", "text": mail}]), mail) for mail in thread.voice] == [  # type: ignore[list-item]
         () for _ in thread.voice
     ]
+
+
+@pytest.mark.parametrize("agent", [find_facts, find_question, write, judge_tone], ids=lambda agent: agent.name)
+def test_what_a_model_writes_is_bounded(agent: Agent[..., object]) -> None:
+    assert agent.settings.output.format is not None
+    assert list(unbounded(agent.settings.output.format.schema)) == []
+    assert agent.settings.max_tokens <= 350
 
 
 # The draft

@@ -126,6 +126,7 @@ async def test_a_study_that_was_stopped_goes_on_and_pays_for_nothing_twice(
     scripted_server.when("triple", Fail(401), times=1)
     with pytest.raises(StepFailed, match="401"):  # a key that is refused says nothing about the model
         await run_study("single", [DOUBLE, TRIPLE], journal, Limits(concurrency=1))
+    assert [len(row.answers) for row in read(Journal(journal)).values()] in ([], [1])
     scripted_server.when("triple", block("def triple(x):\n    return x * 3"), times=1)
     done = await run_study("single", [DOUBLE, TRIPLE], journal, LIMITS)
     assert [score.passed for score in done.output] == [True, True]

@@ -12,7 +12,7 @@ import pytest
 
 from examples.receipts.__main__ import DATA, load, main
 from examples.receipts.checks import doubts, figures
-from examples.receipts.flow import receipts
+from examples.receipts.flow import read, receipts
 from examples.receipts.shapes import (
     Accepted,
     Discount,
@@ -29,6 +29,7 @@ from examples.receipts.shapes import (
 from swarmlet import Budget, Failed, Image, Run, Swarm, run
 from swarmlet.testing import Barrier, Refuse, Request, ScriptedServer
 from swarmlet.trace import Journal
+from tests.examples.test_main import unbounded
 
 pytestmark = pytest.mark.anyio
 
@@ -155,8 +156,8 @@ def asked(scan: Scan, how: str) -> Callable[[Request], bool]:
     given = scan.content.url if isinstance(scan.content, Image) else f"Receipt:\n\n{scan.content}"
 
     def matches(request: Request) -> bool:
-        content: Any = request.messages[-1]["content"]  # Any: a text, or parts of several kinds
-        parts = [{"text": content}] if isinstance(content, str) else content
+        content = request.messages[-1]["content"]
+        parts: list[Any] = [{"text": content}] if isinstance(content, str) else content  # Any: JSON
         first, *more = parts
         told = first.get("text") or first["image_url"]["url"]
         kind = "sample" if request.body["temperature"] else "again" if more else "read"
@@ -222,6 +223,12 @@ def test_readings_agree_by_their_figures_and_not_by_their_words() -> None:
     assert figures(other) == figures(MARKET)
     assert figures(changed(MARKET, total=Decimal("25.51"))) != figures(MARKET)
     assert figures(NOTICE) == figures(NotAReceipt(what="a letter"))
+
+
+def test_what_a_model_writes_is_bounded() -> None:
+    assert read.settings.output.format is not None
+    loose = [known for known in unbounded(read.settings.output.format.schema) if known != {"format": "date", "type": "string"}]
+    assert loose == []
 
 
 # The flow

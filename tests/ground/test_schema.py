@@ -282,6 +282,24 @@ def test_a_type_gets_a_strict_schema_and_its_value_comes_back(type_: Any, value:
     assert round_trip(type_, output, value) == value
 
 
+@pytest.mark.parametrize(
+    ("digits", "places", "fits", "too_long"),
+    [
+        (5, 2, ["0", "-123.45", "999.9", "0.01"], ["1234", "1.234", "1.", ".5", "--1", "1e2"]),
+        (4, 0, ["1234", "-1"], ["12345", "1.0"]),
+        (3, None, ["123", "1.23"], ["1234", "1.2345"]),
+        (2, 2, ["0.12"], ["12.1"]),
+    ],
+)
+def test_the_text_of_a_decimal_with_so_many_digits_is_bounded_by_a_pattern_that_the_api_takes(
+    digits: int, places: int | None, fits: list[str], too_long: list[str]
+) -> None:
+    output = output_schema(Annotated[Decimal, Field(max_digits=digits, decimal_places=places)])
+    assert_strict(output)
+    _, text = cast("dict[str, Any]", output.schema)["properties"]["value"]["anyOf"]
+    assert [one for one in [*fits, *too_long] if re.search(text["pattern"], one) and len(one) <= text["maxLength"]] == fits
+
+
 OPEN: list[tuple[Any, Any]] = [
     (dict[str, int], {"a": 1}),
     (dict[int, str], {1: "a"}),

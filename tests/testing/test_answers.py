@@ -8,6 +8,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionFunctionToolParam
 from pydantic import BaseModel
 
+from swarmlet import agent, run
 from swarmlet.testing import Call, CallTools, Hang, Refuse, Request, Say, ScriptedServer, Tokens, call
 
 from .asking import MODEL, ask, chunks_of, says, streamed_text, text_of
@@ -22,6 +23,25 @@ class Person(BaseModel):
     role: Literal["writer", "reviewer"]
     tags: list[str]
     boss: Person | None
+
+
+class Place(BaseModel):
+    value: str
+
+
+@agent(Person | Place)
+def person_or_place() -> str:
+    return "who?"
+
+
+@agent(list[Person])
+def people() -> str:
+    return "who?"
+
+
+@agent(Place)
+def place() -> str:
+    return "where?"
 
 
 WEATHER: ChatCompletionFunctionToolParam = {
@@ -49,6 +69,15 @@ async def test_a_model_is_sent_as_its_json(server: ScriptedServer, client: Async
 
     assert reply.choices[0].message.parsed == ada
     assert server.requests[0].schema is not None
+
+
+async def test_one_of_a_union_is_sent_as_the_agent_asks_for_it(scripted_server: ScriptedServer) -> None:
+    ada, oslo = Person(name="Ada", role="writer", tags=[], boss=None), Place(value="Oslo")
+    scripted_server.script(ada, {"value": [ada]}, oslo)
+
+    assert (await run(person_or_place)).output == ada
+    assert (await run(people)).output == [ada]
+    assert (await run(place)).output == oslo
 
 
 async def test_tool_calls_carry_their_arguments_as_json(server: ScriptedServer, client: AsyncOpenAI) -> None:

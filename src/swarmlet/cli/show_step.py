@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from swarmlet.cli import print_json
+from swarmlet.trace.parts import without_letters
 from swarmlet.trace.read import ToolRecord
 from swarmlet.trace.views import Data, cost, duration, fault_text, line, step_data, takes, trace_data, visible
 
@@ -153,7 +154,7 @@ def outline(value: JsonValue) -> Iterator[str]:
             yield f"- {first}"
             yield from (f"  {text}" for text in rest)
     elif isinstance(value, str):
-        yield from visible(value).split("\n")
+        yield from visible(without_letters(value)).split("\n")
     else:
         yield json.dumps(value)
 

@@ -39,12 +39,26 @@ class Ballot:
         if not self._groups:
             return None
         leader, *others = sorted((votes for _, votes in self._groups), key=_rank)
-        if len(leader) < self._quorum or any(
-            self._may_beat(other, leader) for other in [*others, cast("dict[int, object]", {})]
-        ):
+        if not self._is_fixed(leader, others, self._open):
             return None
         first = min(leader)
         return first, leader[first]
+
+    def coming(self, started: int) -> int:
+        """How many of the first `started` samples have given no answer yet."""
+        return sum(sample < started for sample in self._open)
+
+    def may_be_fixed_by(self, started: int) -> bool:
+        """Whether those of the first `started` samples that are still to come fix the outcome if they agree with the leader."""
+        coming = {sample for sample in self._open if sample < started}
+        leader, *others = sorted((votes for _, votes in self._groups), key=_rank) or [dict[int, object]()]
+        return bool(coming) and self._is_fixed({**leader, **dict.fromkeys(coming)}, others, self._open - coming)
+
+    def _is_fixed(self, leader: dict[int, object], others: list[dict[int, object]], left: set[int]) -> bool:
+        """Whether no samples that are `left` can take the lead from `leader`, which has enough votes."""
+        if len(leader) < self._quorum:
+            return False
+        return not any(self._may_beat(other, leader, left) for other in [*others, cast("dict[int, object]", {})])
 
     def hopeless(self) -> bool:
         """Whether no answer can win any more."""
@@ -61,12 +75,12 @@ class Ballot:
         against = f", {' and '.join(map(str, rest))} otherwise" if rest else ""
         return f"{most} agree{against}"
 
-    def _may_beat(self, other: dict[int, object], leader: dict[int, object]) -> bool:
-        """Whether `other` would win if all samples to come agreed with it."""
-        total = len(other) + len(self._open)
+    def _may_beat(self, other: dict[int, object], leader: dict[int, object], left: set[int]) -> bool:
+        """Whether `other` would win if all samples that are left agreed with it."""
+        total = len(other) + len(left)
         if total != len(leader) or not total:
             return total > len(leader)
-        return self._ties == "fail" or min([*other, *self._open]) < min(leader)
+        return self._ties == "fail" or min([*other, *left]) < min(leader)
 
 
 def _rank(votes: dict[int, object]) -> tuple[int, int]:

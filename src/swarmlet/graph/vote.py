@@ -70,8 +70,9 @@ def vote(
     come in by then. Answers agree if they are equal, or if `key(answer)` is: text without
     case, a number rounded; it is called on the event loop, so keep it quick. A sample that fails gives no vote. Where no
     answer reaches the quorum, or two have equally many votes, the vote fails with `NoQuorum`; `ties="first"` takes the answer
-    of the lowest-numbered sample instead of failing on equal votes. `concurrency` asks so many at once, so that the rest need
-    not be paid for when the first agree. Sample i has the path `name[i]`, from 0; samples are never merged or cached.
+    of the lowest-numbered sample instead of failing on equal votes. `concurrency` asks so many at once, and further ones only
+    where those that run cannot settle it, so that the rest need not be paid for when the first agree. Sample i has the path
+    `name[i]`, from 0; samples are never merged or cached.
     Raises `GraphError` for what acts on the world (a tool with effects in `body`), as every sample would.
     """
     node = as_node(body, "vote", "body")

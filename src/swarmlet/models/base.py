@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias, final
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol, TypeAlias, final
 
 from pydantic import Field, JsonValue
 
+from swarmlet.errors import SwarmletError
 from swarmlet.policy.ratelimit_headers import Reading
 
 if TYPE_CHECKING:
     from swarmlet.models.profiles import Profile
+
+
+Detail: TypeAlias = Literal["auto", "low", "high"]
 
 
 def whole_text(text: str) -> str:
@@ -19,12 +26,62 @@ def whole_text(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+_KINDS: Final = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF87a", "gif"), (b"GIF89a", "gif"))
+"""How the files of pictures begin that models take. A WebP is told by two places."""
+_MOST_BYTES: Final = 20 * 2**20
+_SHOWN: Final = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture in a user message: a web address, or a `data:` URL that holds it. `detail` sets what it costs."""
+    """A picture in a user message: a web address, or a `data:` URL that holds it. `detail` sets what it costs.
+
+    `Image.read(path)` and `Image.of(content)` make one of a file and of bytes.
+    """
 
     url: str
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: Detail = "auto"
+
+    @staticmethod
+    def of(content: bytes, media_type: str | None = None, *, detail: Detail = "auto") -> Image:
+        """A picture that is here: the bytes of a PNG, JPEG, GIF or WebP, of at most 20 MiB. It is sent along with the request.
+
+        What it is, its first bytes say. `media_type`, as `image/png`, is what you take it for. Raises `SwarmletError` if it is
+        something else, or nothing that a model takes.
+        """
+        found = _kind(content)
+        if found is None:
+            begins = f"it begins with {content[:12]!r}" if content else "it is empty"
+            raise SwarmletError(f"a picture is a PNG, JPEG, GIF or WebP: {begins}")
+        if media_type is not None and media_type.lower() != found:
+            raise SwarmletError(f"the picture is called {media_type}, but its first bytes say {found}")
+        if len(content) > _MOST_BYTES:
+            raise SwarmletError("a picture of more than 20 MiB is taken by no model: make it smaller")
+        return Image(f"data:{found};base64,{b64encode(content).decode()}", detail)
+
+    @staticmethod
+    def read(path: str | PathLike[str], *, detail: Detail = "auto") -> Image:
+        """The picture in a file, as `of` takes it. Raises `OSError` if it cannot be read, and what `of` raises, with its name.
+
+        It reads on the spot. Where that may take a while, write `await anyio.to_thread.run_sync(Image.read, path)`.
+        """
+        with Path(path).open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)  # of what is far too large no more is read
+        try:
+            return Image.of(content, detail=detail)
+        except SwarmletError as error:
+            raise SwarmletError(f"{fspath(path)}: {error}") from None
+
+    def __repr__(self) -> str:
+        url = self.url if len(self.url) <= _SHOWN else f"{self.url[:40]}... ({len(self.url)} characters)"
+        return f"Image({url!r}, detail={self.detail!r})"
+
+
+def _kind(content: bytes) -> str | None:
+    """The media type of a picture; `None` if models do not take it."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    return next((f"image/{kind}" for begin, kind in _KINDS if content.startswith(begin)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from swarmlet.errors import JournalError, SwarmletError
 from swarmlet.swarm.progress import held
 from swarmlet.trace.events import Answered, StepStarted
 from swarmlet.trace.journal import Question
-from swarmlet.trace.views import line, takes, visible
+from swarmlet.trace.views import line, takes, visible, worded_as
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -104,6 +104,7 @@ def answers_of(trace: Trace, asked: Asked) -> Answers[object] | None:
 def plain(text: str, question: Question) -> JsonValue:
     """What somebody has typed as an answer: words where words will do, JSON for anything else.
 
+    An object whose first field is a choice takes that, and after it the text for the next field: `no: it is too early`.
     For an approval, a text that is neither is the reason for which it is refused.
     """
     schema = question.answers if isinstance(question.answers, Mapping) else {}
@@ -141,6 +142,12 @@ def _readings(text: str, schema: Mapping[str, JsonValue], known: Mapping[str, Js
     elif kind in ("integer", "number"):
         with suppress(ValueError):
             yield int(text) if kind == "integer" else float(text)
+    elif kind == "object" and (worded := worded_as({**schema, "$defs": known})) is not None:
+        word, _, rest = text.partition(" ")
+        said = {worded.text: rest.strip()} if rest.strip() else {}
+        if not said or worded.text:
+            first = cast("Mapping[str, JsonValue]", worded.choices)
+            yield from ({worded.word: one, **said} for one in _readings(word.rstrip(",:"), first, known))
     elif isinstance(options := schema.get("anyOf"), list):
         parts = [cast("Mapping[str, JsonValue]", option) for option in options]
         for part in sorted(parts, key=lambda part: part.get("type") == "string"):  # any text is a string
@@ -191,7 +198,7 @@ def _typed(question: Question, unwanted: threading.Event) -> str | None:
     number = sys.stdin.fileno()
     with held():  # progress is not drawn over it
         _drop_typed(number)  # what was typed before the question is no answer to it
-        sys.stderr.write(shown(question))
+        sys.stderr.write(f"\n{shown(question)}")  # words that were streamed may stand in the line
         sys.stderr.flush()
         text = b""
         while not text.strip():

@@ -90,6 +90,13 @@ def completion(reply: Say | CallTools | Refuse, request: Request, count: CountTo
     return Delivery(200, headers, (to_json(answer.body()).encode(),))
 
 
+def _as_asked(content: object, request: Request) -> object:
+    """An object, as the schema of the request has it: an agent of a union or a list asks for it as `{"value": ...}`."""
+    asked = (request.schema or {}).get("properties")
+    fields = getattr(type(content), "model_fields", None) or getattr(type(content), "__dataclass_fields__", None)
+    return {"value": content} if fields and asked and set(asked) == {"value"} != set(fields) else content
+
+
 class _Answer:
     """A reply to one request, in the words of the API."""
 
@@ -99,7 +106,7 @@ class _Answer:
         self._finish: Finish = reply.finish or "stop"
         match reply:
             case Say(content=content):
-                self._say(content if isinstance(content, str) else to_json(content))
+                self._say(content if isinstance(content, str) else to_json(_as_asked(content, request)))
             case Refuse(refusal=refusal):
                 self._message["refusal"] = refusal
             case CallTools(calls=calls, text=text):

@@ -124,6 +124,7 @@ class Completion:
 class Say(Completion):
     """The model answers with text; anything that is not a string is sent as its JSON.
 
+    A pydantic model or dataclass may also be one of a union: where an agent asks for `{"value": ...}`, it is sent so.
     Without `usage` and `finish` of its own it keeps the request's cap on completion tokens as the API does:
     a longer text is cut off and finishes with `length`.
     """

@@ -226,6 +226,19 @@ class CutMessage:
 
 
 @_event
+class PartsKept:
+    """Pictures were recorded, each once and by itself: the values that hold one have a short `data:` URL that names it."""
+
+    at: float
+    """When."""
+    parts: tuple[Digest, ...]
+    """The letters of their `data:` URLs."""
+    path: str = ""
+    """The step that was the first to have them; empty if it is the run."""
+    kind: Literal["parts_kept"] = "parts_kept"
+
+
+@_event
 class CallFitted:
     """A conversation was cut before a call, by the policies of its agent."""
 
@@ -483,6 +496,7 @@ Event: TypeAlias = Annotated[
     | StepRetried
     | StepNotStarted
     | Decided
+    | PartsKept
     | CallFitted
     | CallQueued
     | CallStarted

@@ -21,6 +21,7 @@ from swarmlet.trace.events import (
     CallStarted,
     Digest,
     Event,
+    PartsKept,
     RunEnded,
     RunId,
     RunResumed,
@@ -28,6 +29,7 @@ from swarmlet.trace.events import (
     StepNotStarted,
     Unknown,
 )
+from swarmlet.trace.parts import put_together
 from swarmlet.trace.record import Extent, call_usage
 from swarmlet.trace.records import CallRecord, StepRecord, StepState, ToolRecord, collect, parent_path, tree
 from swarmlet.usage import Usage
@@ -106,7 +108,7 @@ class Trace:
         for event in reversed(self.events):
             if isinstance(event, RunEnded):
                 return event
-            if not isinstance(event, Answered | Unknown):  # which may come after a suspended run has ended
+            if not isinstance(event, Answered | PartsKept | Unknown):  # which may come after a suspended run has ended
                 return None
         return None
 
@@ -199,7 +201,8 @@ class Trace:
 
     def content(self, digest: Digest | None) -> bytes | None:
         """A recorded value as JSON; `None` if it was not captured."""
-        return None if digest is None else self._values(digest)
+        content = None if digest is None else self._values(digest)
+        return None if content is None else put_together(content, self._values)
 
     def value(self, digest: Digest | None) -> object:
         """A recorded value as plain Python (dicts, lists, strings, numbers); `None` if it was not captured."""

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast, final, runtime_checkable
 
 from swarmlet.trace.encode import Encoder, Losses, encoder, text_of
-from swarmlet.trace.events import CallEnded, Digest, Fault, StepEnded, StepStarted
+from swarmlet.trace.events import CallEnded, Digest, Fault, PartsKept, StepEnded, StepStarted
+from swarmlet.trace.parts import put_together, taken_apart
 from swarmlet.usage import Usage
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class Recorder:
     """Values that stand in drafts: sinks have these with the drafts."""
     _written: int = 0
     """How far the log holds events only."""
+    _parts: list[Digest] = field(default_factory=list["Digest"])
+    """Pictures that no event names yet."""
 
     @property
     def events(self) -> list[Event]:
@@ -130,9 +133,18 @@ class Recorder:
 
     def emit(self, event: Event) -> None:
         """Append `event` and tell the sinks."""
+        if self._parts and self.log:
+            self._name_parts(event)
         self.log.append(event)
         if self.sinks:
             self.tell(event)
+        if self._parts:  # of the event with which a run begins
+            self._name_parts(event)
+
+    def _name_parts(self, event: Event) -> None:
+        """Before the values of `event` are named, what these consist of."""
+        parts, self._parts = tuple(self._parts), []
+        self.emit(PartsKept(at=event.at, parts=parts, path=getattr(event, "path", "")))
 
     def draft(self, draft: Draft) -> None:
         """Append a draft and tell the sinks, which all take drafts."""
@@ -164,8 +176,15 @@ class Recorder:
         return digest
 
     def keep_json(self, content: bytes) -> Digest | None:
-        """As `keep`, of a value that is written already."""
-        return self.keep_known(digest_of(content), content) if self.capture else None
+        """As `keep`, of a value that is written already. Pictures in it are kept by themselves."""
+        if not self.capture:
+            return None
+        content, parts = taken_apart(content, digest_of)
+        for digest, part in parts.items():
+            if digest not in self.values:
+                self.keep_known(digest, part)
+                self._parts.append(digest)
+        return self.keep_known(digest_of(content), content)
 
     def keep_known(self, digest: Digest, content: bytes) -> Digest | None:
         """As `keep_json`, of a value whose digest is known."""
@@ -205,6 +224,10 @@ class Recorder:
 
     def content(self, digest: Digest) -> bytes | None:
         """A recorded value, as JSON."""
+        content = self._recorded(digest)
+        return None if content is None else put_together(content, self._recorded)
+
+    def _recorded(self, digest: Digest) -> bytes | None:
         content = self.values.get(digest) or self._of_drafts.get(digest)
         return self.earlier(digest) if content is None and self.earlier is not None else content
 
@@ -241,12 +264,16 @@ def digest_of(content: bytes) -> Digest:
     return Digest(blake2b(content, digest_size=16).hexdigest())
 
 
+_NOT_SENT: Final = "NoApiKey"
+"""The failure of a call of which no server has heard."""
+
+
 def call_usage(event: CallEnded) -> Usage:
     """What one attempt of a model call cost, as far as the server told."""
     told = event.state == "finished" or event.input_tokens or event.output_tokens
     usd = price_of(event.usd)
     return Usage(
-        requests=1,
+        requests=0 if event.error is not None and event.error.type == _NOT_SENT else 1,
         input_tokens=event.input_tokens,
         cached_tokens=event.cached_tokens,
         output_tokens=event.output_tokens,

@@ -22,6 +22,7 @@ from swarmlet.trace.events import (
     Decided,
     Event,
     Noted,
+    PartsKept,
     RunEnded,
     RunResumed,
     RunStarted,
@@ -358,7 +359,7 @@ def collect(events: Iterable[Event], root: str) -> dict[str, StepRecord]:
     calls: dict[tuple[str, int, int], CallRecord] = {}
     tools: dict[tuple[str, int, str], ToolRecord] = {}
     for event in events:
-        if isinstance(event, RunStarted | RunResumed | RunEnded | Unknown):
+        if isinstance(event, RunStarted | RunResumed | RunEnded | PartsKept | Unknown):
             continue
         step = steps[event.path]
         match event:

@@ -160,7 +160,15 @@ class VoteFrame(_Contest):
             if not self.ballot.counts():
                 failed.ways = tuple(self.causes)
             self.fail(failed)
-        elif self.started < self.shape.of:
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Start no more samples than it takes, if those that run agree with the leader."""
+        shape, ballot = self.shape, self.ballot
+        while self.started < shape.of and not ballot.may_be_fixed_by(self.started):
+            if ballot.coming(self.started) >= (shape.concurrency or shape.of):
+                return
             self._next()
 
     def _next(self) -> None:

@@ -18,6 +18,7 @@ from swarmlet.trace.events import (
     CallEnded,
     Digest,
     Event,
+    PartsKept,
     RunEnded,
     StepStarted,
     Unknown,
@@ -54,7 +55,7 @@ class Tally:
             self.steps += sum(map(is_begun, event))
             return
         self.last = event.at
-        if isinstance(event, Answered):  # which may come after a suspended run has ended, and ends nothing itself
+        if isinstance(event, Answered | PartsKept):  # which may come after a suspended run has ended, and ends nothing itself
             return
         self.state = event.state if isinstance(event, RunEnded) else "running"
         if isinstance(event, StepStarted):

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, cast, final
 
+from swarmlet.trace.parts import without_letters
+
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
@@ -111,7 +113,7 @@ def _lines(value: JsonValue, depth: int) -> Iterator[str]:
             yield f"- {first}"
             yield from (f"  {text}" for text in rest)
     elif isinstance(value, str):
-        yield from value.split("\n")
+        yield from without_letters(value).split("\n")
     else:
         yield json.dumps(value, ensure_ascii=False)
 
