@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from examples.receipts.checks import doubts, figures
 from examples.receipts.shapes import Accepted, Attempt, ForPerson, NotAReceipt, Reading, Receipt, Scan, Verdict
-from swarmlet import Again, Done, Image, agent, each, graph, loop, node, vote
+from swarmlet import Again, BudgetExceeded, Done, Image, NoQuorum, agent, each, graph, loop, node, vote
 
 MOST_TOKENS = 1200
 INSTRUCTIONS = """
@@ -63,7 +63,9 @@ def settled(attempt: Attempt, reading: Reading) -> Verdict:
     return ForPerson(reading, wrong) if wrong else Accepted(reading, attempt.doubts)
 
 
-majority = vote(sample, of=5, quorum=3, key=figures, concurrency=3).with_options(fallback=last_reading)
+majority = vote(sample, of=5, quorum=3, key=figures, concurrency=3).with_options(
+    fallback=last_reading, fallback_on=(NoQuorum, BudgetExceeded)
+)
 
 
 @graph
