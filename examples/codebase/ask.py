@@ -7,13 +7,16 @@ from pydantic import BaseModel, Field
 
 from examples.codebase.check import Checked, Finding, Quotes, check, cited
 from examples.codebase.tree import Piece, Tree, read_tree
-from swarmlet import Again, Budget, Done, Failed, Message, agent, each, graph, loop, node, switch
+from swarmlet import Again, Budget, BudgetExceeded, Done, Failed, Message, agent, each, graph, loop, node, switch
+from swarmlet.errors import ContentFiltered, ContextTooLong, OutputInvalid, Refused, ReplyTruncated
 
 PROMPT_CHARACTERS = 12_000
 """Of findings in one prompt: about 4,000 tokens."""
 KEPT = 8
 REST = Budget(usd="0.004", tokens=12_000)
 """What reading leaves untouched of a budget, so that there is an answer when it runs out."""
+OWN = (BudgetExceeded, ContextTooLong, ReplyTruncated, OutputInvalid, Refused, ContentFiltered)
+"""Failures of one call. Any other, a wrong key or a server that is down, would meet the next call, too."""
 
 
 class Answer(BaseModel):
@@ -123,16 +126,13 @@ def fewer(found: Found, batches: list[list[Finding]], picked: list[list[int] | F
 @graph
 def narrow(found: Found) -> Again[Found] | Done[Found]:
     batches = into_batches(found)
-    picked = each(pick.with_options(cache=True, reserve=REST), concurrency=8, on_error="keep")(batches, found.question)
+    picked = each(pick.with_options(cache=True, reserve=REST), concurrency=8, on_error="keep", on=OWN)(batches, found.question)
     return fewer(found, batches, picked)
 
 
 @node
 def gather(question: str, looked: list[Checked | Failed]) -> Found:
-    """All findings. Raises if nothing at all could be read: then it is the key or the server, and no matter of some pieces."""
-    failed = [one for one in looked if isinstance(one, Failed)]
-    if failed and len(failed) == len(looked):
-        raise RuntimeError(f"no piece could be read; the first: {failed[0].message}")
+    """All findings of the pieces that were read."""
     return Found(question, [finding for one in looked if isinstance(one, Checked) for finding in one.findings])
 
 
@@ -161,7 +161,7 @@ def finish(text: str, few: Found, tree: Tree, looked: list[Checked | Failed]) ->
 @graph
 def ask(question: str, root: str) -> Answer:
     tree = read_tree(root)
-    looked = each(look, concurrency=8, on_error="keep", warm=True)(tree.pieces, tree.outline, question)
+    looked = each(look, concurrency=8, on_error="keep", on=OWN, warm=True)(tree.pieces, tree.outline, question)
     few = loop(narrow, rounds=10, otherwise=first_batch)(gather(question, looked))
     answer = switch(has_any, {True: conclude.with_options(cache=True, fallback=list_them), False: list_them})
     return finish(answer(few), few, tree, looked)

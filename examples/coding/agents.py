@@ -1,6 +1,6 @@
 """The agents: one writes, one writes tests, one reviews, one mends.
 
-Code is asked for as plain text, because it is hard to write inside JSON, for models as for people. Suite are asked for as
+Code is asked for as plain text, because it is hard to write inside JSON, for models as for people. Tests are asked for as
 typed cases, because a small model that is shown a function likes to write it, whatever it was asked for.
 """
 

@@ -58,12 +58,12 @@ def same_code(one: Code, other: Code) -> bool:
 def bare(code: Code) -> str:
     try:
         tree = ast.parse(code.source)
-    except (SyntaxError, ValueError):
+        for part in ast.walk(tree):
+            if isinstance(part, ast.FunctionDef) and ast.get_docstring(part) is not None:
+                del part.body[0]
+        return ast.dump(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: a model that went on and on with brackets
         return code.source
-    for part in ast.walk(tree):
-        if isinstance(part, ast.FunctionDef) and ast.get_docstring(part) is not None:
-            del part.body[0]
-    return ast.dump(tree)
 
 
 @node

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
+from collections.abc import Iterator
+from contextlib import suppress
+
+from pydantic import TypeAdapter
 
 from examples.coding.shapes import Attempt, Code, Report, Suite, Task
 from swarmlet import graph, node
-from swarmlet.bridges.sandbox import Bubblewrap, Ran, python_in
+from swarmlet.bridges.sandbox import Bubblewrap, Ran, SandboxLimits, python_in
 
-BOX = Bubblewrap()
-"""All of Python is needed here. `BOX.check()` says before anything is paid for whether it works, and what to install."""
+BOX = Bubblewrap(SandboxLimits(seconds=60, cpu_seconds=10))
+"""All of Python is needed here. Time is that of the processor, as a busy machine says nothing about code. `BOX.check()` says before anything is paid for whether it works, and what to install."""
 run_python = python_in(BOX)
+ROW = TypeAdapter(tuple[bool, str])
 
 HARNESS = """
 def _report(mark, tests):
@@ -55,15 +59,20 @@ def program(task: Task, code: Code, tests: Suite) -> str:
     return f"{task.given}\n{code.source}\n{HARNESS}\n_report({mark_of(code, tests)!r}, {rows!r})\n"
 
 
+def rows_in(stdout: str, mark: str) -> Iterator[tuple[bool, str]]:
+    """What came of each test. A line into which the code under test has printed, from a thread say, tells nothing."""
+    for line in stdout.splitlines():
+        if line.startswith(mark):
+            with suppress(ValueError):
+                yield ROW.validate_json(line.removeprefix(mark))
+
+
 @node
 def report_of(code: Code, tests: Suite, ran: Ran) -> Report:
-    mark = mark_of(code, tests)
-    rows: list[tuple[bool, str]] = [
-        json.loads(line.removeprefix(mark)) for line in ran.stdout.splitlines() if line.startswith(mark)
-    ]
+    rows = list(rows_in(ran.stdout, mark_of(code, tests)))[: len(tests.asserts)]  # a program that forks reports twice
     log = [f"{test}\n  it gave {gave}" for test, (holds, gave) in zip(tests.asserts, rows, strict=False) if not holds]
     if len(rows) < len(tests.asserts):
-        last = (ran.stderr.strip().splitlines() or [""])[-1]
+        last = (ran.stderr.strip().splitlines() or [""])[-1][:200]  # a model reads it
         log.append(f"{tests.asserts[len(rows)]}\n  the program ended before that: {ran.reason} {last}".rstrip())
     return Report(sum(holds for holds, _ in rows), len(tests.asserts), "\n".join(log), tuple(gave for _, gave in rows))
 

@@ -24,6 +24,7 @@ class Outbox:
         with NamedTemporaryFile(dir=self.folder) as file:
             file.write(bytes(as_message(mail)))
             file.flush()
+            os.fsync(file.fileno())  # before the run's record says so
             with suppress(FileExistsError):  # it was sent, and whoever sent it died before that was recorded
                 os.link(file.name, self.folder / name)  # whole or not at all
         return name

@@ -78,9 +78,12 @@ class Decision(BaseModel):
     """The mail as it shall be, or why it is rejected."""
 
     @model_validator(mode="after")
-    def _says_enough(self) -> Decision:
+    def _says_what_is_meant(self) -> Decision:
+        """`send, but not before Monday` is no approval of the mail as it is."""
         if self.verdict == "edit" and not self.text.strip():
             raise ValueError("an edit needs the text of the mail")
+        if self.verdict == "send" and self.text.strip():
+            raise ValueError("send takes no text, the mail goes out as it is: to change it, edit and the whole mail")
         return self
 
 

@@ -19,7 +19,7 @@ class Problem:
     name: str
     """The function to be written."""
     hidden: str
-    """Suite, for scoring alone: `check(candidate)`."""
+    """Tests, for scoring alone: `check(candidate)`."""
 
     @property
     def given(self) -> str:

@@ -27,7 +27,7 @@ def mark_of(problem: Problem, code: Code) -> str:
 @node
 def checked_program(problem: Problem, code: Code) -> str:
     check = f"check({problem.name})\nprint('\\n' + {mark_of(problem, code)!r})"
-    return f"{problem.given}\n{code.source}\n\n{problem.hidden}\n{check}\n"
+    return f"__name__ = 'solution'\n{problem.given}\n{code.source}\n\n{problem.hidden}\n{check}\n"
 
 
 @node

@@ -22,7 +22,7 @@ class Answer:
     passed: bool
     usage: Usage
     seconds: float
-    """Of its critical path, without the wait for its turn among the problems: from its first step to the end of its last."""
+    """From its first step to the end of its last, without the time in which the run was stopped."""
     in_a_row: int
     """Model calls on its critical path: each had to wait for the one before it."""
 
@@ -34,8 +34,9 @@ def answers(trace: Trace) -> Iterator[Answer]:
             continue
         item = trace.step(judged.path.rpartition("/score")[0])
         score = cast("dict[str, object]", trace.output(judged.path))
-        in_a_row = calls_on(trace, trace.critical_path(item).paths)
-        yield Answer(str(score["id"]), score["passed"] is True, item.usage, item.seconds or 0.0, in_a_row)
+        critical = trace.critical_path(item)
+        seconds = (item.seconds or 0.0) - critical.split.away
+        yield Answer(str(score["id"]), score["passed"] is True, item.usage, seconds, calls_on(trace, critical.paths))
 
 
 def calls_on(trace: Trace, paths: Iterable[str]) -> int:
@@ -51,7 +52,7 @@ class Row:
     way: str
     answers: list[Answer]
     wall: float | None
-    """Seconds that the runs took, if the row has all of their problems."""
+    """Seconds that the runs took while they ran, if the row has all of their problems."""
 
     @property
     def passed(self) -> Interval:
@@ -77,11 +78,16 @@ def read(journal: Journal) -> dict[str, Row]:
     found: dict[str, Row] = {}
     for way in WAYS:
         runs = [run.id for run in journal.runs() if run.id.startswith(f"humaneval-{way}-")]
-        traces = [journal.trace(run) for run in runs]
+        traces = [journal.trace(run) for run in reversed(runs)]  # the newest last: of two answers to a problem its one counts
         rows = {answer.problem: answer for trace in traces for answer in answers(trace)}
         if rows:
-            found[way] = Row(way, list(rows.values()), sum(trace.seconds for trace in traces))
+            found[way] = Row(way, list(rows.values()), sum(map(worked_for, traces)))
     return found
+
+
+def worked_for(trace: Trace) -> float:
+    """Its seconds, without those between a stop and the moment at which it was taken up again."""
+    return trace.seconds - trace.critical_path().split.away
 
 
 def same_problems(rows: Mapping[str, Row]) -> dict[str, Row]:

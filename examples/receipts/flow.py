@@ -5,6 +5,7 @@ from __future__ import annotations
 from examples.receipts.checks import doubts, figures
 from examples.receipts.shapes import Accepted, Attempt, ForPerson, NotAReceipt, Reading, Receipt, Scan, Verdict
 from swarmlet import Again, BudgetExceeded, Done, Image, NoQuorum, agent, each, graph, loop, node, vote
+from swarmlet.errors import OutputInvalid, Refused, ReplyTruncated
 
 MOST_TOKENS = 1200
 INSTRUCTIONS = """
@@ -64,7 +65,7 @@ def settled(attempt: Attempt, reading: Reading) -> Verdict:
 
 
 majority = vote(sample, of=5, quorum=3, key=figures, concurrency=3).with_options(
-    fallback=last_reading, fallback_on=(NoQuorum, BudgetExceeded)
+    fallback=last_reading, fallback_on=(NoQuorum, BudgetExceeded, ReplyTruncated, OutputInvalid, Refused)
 )
 
 

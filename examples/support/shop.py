@@ -1,6 +1,5 @@
 """A small shop in memory, and what the desk's tools do in it."""
 
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -8,8 +7,12 @@ from pydantic import BaseModel, Field
 
 from swarmlet import current
 
-signed_in: ContextVar[str] = ContextVar("signed_in")
-"""Who the customer is. The app sets it, from its session; a model has no say in it."""
+
+@dataclass(frozen=True)
+class Customer:
+    """Who is signed in. The app says it, from its session; a model has no say in it."""
+
+    name: str
 
 
 class Order(BaseModel):
@@ -39,7 +42,7 @@ class Shop:
 async def find_order(order: int) -> Order:
     """Look up one of the customer's orders: what it is, what it cost, where it is."""
     found = current().get(Shop).orders.get(order)
-    if found is None or found.customer != signed_in.get():
+    if found is None or found.customer != current().get(Customer).name:
         raise LookupError(f"this customer has no order {order}")
     return found
 

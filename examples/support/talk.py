@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel
 
 from examples.support.desk import TEAMS
-from examples.support.shop import signed_in
+from examples.support.shop import Customer
 from swarmlet import Budget, BudgetExceeded, DeadlineExceeded, Message, RunError, StepFailed, StepsFailed, Swarm, Trace
 from swarmlet.trace import Event, TextDelta
 
@@ -41,9 +41,9 @@ class Talk(BaseModel, frozen=True):
     customer: str
     desk: str = "reception"
     lines: tuple[Line, ...] = ()
-    """Who said what, for people."""
+    """Who said what, for people: all of it."""
     chat: tuple[Message, ...] = ()
-    """The same for models, with tools and their results."""
+    """The same for models, with tools and their results, as far as the window has room for it."""
     tokens: int = 0
     escalation: Escalation | None = None
 
@@ -57,8 +57,11 @@ async def answer(swarm: Swarm, talk: Talk, text: str, tell: Callable[[Event], No
     if talk.escalation:
         return talk.said("desk", "A colleague has your case and reads this, too.")
     chat = (*talk.chat, Message.user(text))
-    signed_in.set(talk.customer)
-    turn = TEAMS[talk.desk].with_options(timeout=SECONDS, budget=Budget(tokens=max(1, TOKENS - talk.tokens)))
+    turn = TEAMS[talk.desk].with_options(
+        timeout=SECONDS,
+        budget=Budget(tokens=max(1, TOKENS - talk.tokens)),
+        resources={Customer: Customer(talk.customer)},
+    )
     shown = ""
     async with swarm.stream(turn, chat, talk.customer) as stream:
         try:
@@ -68,7 +71,7 @@ async def answer(swarm: Swarm, talk: Talk, text: str, tell: Callable[[Event], No
         except (StepFailed, StepsFailed, BudgetExceeded, DeadlineExceeded) as error:
             return escalated(talk.said("cut off", shown) if shown else talk, error, stream.trace)
     said, tokens = stream.output, talk.tokens + stream.usage.total_tokens
-    return talk.said(said.by, said.output).model_copy(update={"desk": said.by, "chat": said.chat, "tokens": tokens})
+    return talk.said(said.by, said.output).model_copy(update={"desk": said.by, "chat": said.kept, "tokens": tokens})
 
 
 def escalated(talk: Talk, error: RunError, trace: Trace) -> Talk:

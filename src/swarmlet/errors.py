@@ -356,7 +356,7 @@ class PriceUnknown(ModelError):
 
 
 class TurnsExhausted(ModelError):
-    """The agent still called tools in the last turn that `max_turns=` allows."""
+    """The agent still called tools in the last turn that `max_turns=` allows, or has none."""
 
 
 class NotRecorded(ModelError):

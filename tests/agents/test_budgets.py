@@ -37,7 +37,7 @@ from swarmlet.policy.account import Account, Key, Need, Ticket
 from swarmlet.policy.amount import Amount
 from swarmlet.policy.ledger import Decision, Ledger, Outcome
 from swarmlet.testing import Fail, Hang, RateLimit, Say, ScriptedServer, Tokens, call
-from swarmlet.trace.events import CallEnded, CallQueued, CallStarted
+from swarmlet.trace.events import CallEnded, CallQueued, CallStarted, Event, StepEnded
 
 from .helpers import FAST, outcome
 
@@ -292,6 +292,47 @@ async def test_a_failure_that_is_handled_nearer_by_is_not_the_budget_s(scripted_
     run = await outcome(within(kept, Budget(requests=2)), ["a", "b", "c"])
     assert isinstance(run.output, list)
     assert [type(one).__name__ for one in run.output] == ["str", "str", "Failed"]
+
+
+async def test_a_budget_that_runs_out_in_a_map_that_does_not_name_it_gives_the_partial_result(
+    scripted_server: ScriptedServer,
+) -> None:
+    answering(scripted_server)
+
+    @node
+    async def others_fail(text: str) -> str:
+        with anyio.fail_after(5):
+            while not any(map(is_failed_item, current().recorder.events)):  # noqa: ASYNC110  # the record has no event for it
+                await anyio.sleep(0.001)
+        return text
+
+    @node
+    async def after(text: str) -> int:
+        return len(text)
+
+    @graph
+    def item(text: str) -> int:
+        return after(others_fail(ask(text)))
+
+    named = each(item, on_error="keep", on=(ValueError, BudgetExceeded))
+    kept = (await outcome(within(named, Budget(requests=1)), ["a", "b", "c"])).output
+    assert isinstance(kept, list)
+    assert sorted(str(one.type if isinstance(one, Failed) else one) for one in kept) == [
+        "14",
+        "BudgetExceeded",
+        "BudgetExceeded",
+    ]
+    run = await outcome(within(each(item, on_error="keep", on=ValueError), Budget(requests=1)), ["a", "b", "c"])
+    assert isinstance(run.output, Partial)
+    assert any(path.endswith("/ask") for path in run.output.finished), "what ran has finished"
+    assert not [step for step in run.trace.steps() if step.name == "after"], (
+        "and nothing is started when the budget has run out"
+    )
+    assert run.trace.state == "finished"
+
+
+def is_failed_item(event: Event) -> bool:
+    return isinstance(event, StepEnded) and event.state == "failed" and event.path.endswith("]")
 
 
 async def test_another_failure_is_a_failure(scripted_server: ScriptedServer) -> None:

@@ -5,14 +5,29 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
 
-from swarmlet import Agent, GraphError, ModelError, Node, OpenAIModel, Profile, StepFailed, Swarm, agent, graph
+from swarmlet import (
+    Agent,
+    Budget,
+    GraphError,
+    ModelError,
+    Node,
+    OpenAIModel,
+    Profile,
+    StepFailed,
+    Swarm,
+    Usage,
+    agent,
+    graph,
+)
 from swarmlet.errors import NoApiKey, RequestRejected
 from swarmlet.testing import Fail, ScriptedServer
+from swarmlet.trace import Journal
 
 from .helpers import because, ended, failure, outcome, partial, say, sent
 
@@ -123,6 +138,27 @@ async def test_without_key_and_address_one_sentence_says_what_to_do(monkeypatch:
 
     assert str(because(error, NoApiKey)).startswith("no API key: set OPENAI_API_KEY")
     assert len(ended(partial(error))) == 1, "not tried again"
+    assert partial(error).usage == Usage(), "nobody has heard of it"
+    assert [call.usage.requests for step in partial(error).trace.steps() for call in step.calls] == [0]
+
+
+async def test_a_call_without_a_key_takes_no_request_of_a_budget_also_after_a_resume(
+    monkeypatch: pytest.MonkeyPatch, scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    address = scripted_server.base_url
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    once = say.with_options(budget=Budget(requests=1))
+    async with Swarm(journal=tmp_path / "runs.sqlite") as swarm:
+        with pytest.raises(StepFailed, match="no API key"):
+            await swarm.run_as("one", once, "hi")
+    assert Journal(tmp_path / "runs.sqlite").runs()[0].usage.requests == 0
+    monkeypatch.setenv("OPENAI_API_KEY", scripted_server.api_key)
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    scripted_server.script("hello")
+    async with Swarm(journal=tmp_path / "runs.sqlite") as swarm:
+        run = await swarm.resume("one", once)
+    assert (run.output, run.usage.requests) == ("hello", 1)
 
 
 @pytest.mark.parametrize("key", ["", "   ", "\n"])

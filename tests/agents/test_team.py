@@ -167,8 +167,8 @@ def test_members_are_agents_that_take_the_conversation() -> None:
         team(triage, cast("Any", node(look_up)))
     with pytest.raises(GraphError, match="two members are named 'triage'"):
         team(triage, triage)
-    with pytest.raises(GraphError, match="two members or more"):
-        cast("Any", team)(triage)
+    with pytest.raises(GraphError, match="it needs members"):
+        cast("Any", team)()
     with pytest.raises(GraphError, match="handoffs= must be a whole number"):
         team(triage, billing, handoffs=-1)
 
@@ -177,6 +177,23 @@ def test_a_team_is_drawn_with_its_handoffs() -> None:
     picture = team(triage, billing).to_mermaid()
     assert "team, at most 5 handoffs" in picture
     assert picture.count("hands over") == 2
+    assert "handoffs" not in team(triage).to_mermaid()
+
+
+async def test_one_agent_is_a_team_whose_conversation_goes_on(scripted_server: ScriptedServer) -> None:
+    @agent(str, tools=[look_up])
+    def helper(chat: Sequence[Message]) -> Sequence[Message]:
+        """You help."""
+        return chat
+
+    scripted_server.script(call("look_up", order="A1"), "You paid 12.", "Bye.")
+    chat = asked("What did I pay?")
+    said = (await outcome(team(helper), chat)).output
+    assert (said.by, said.output, said.spoke) == ("helper", "You paid 12.", ("helper",))
+    assert list(scripted_server.requests[0].tools) == ["look_up"]
+    assert said.chat == said.kept == (*chat, *said.new)
+    assert [message.role for message in said.new] == ["assistant", "tool", "assistant"]
+    assert (await outcome(team(helper), [*said.kept, *asked("Thanks!")])).output.new == (Message.assistant("Bye."),)
 
 
 async def test_a_member_may_have_a_fallback_that_speaks_in_its_place(scripted_server: ScriptedServer) -> None:

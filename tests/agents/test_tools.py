@@ -258,11 +258,22 @@ async def test_a_tool_that_fails_does_not_stop_the_others_of_its_turn(scripted_s
 
 
 async def test_an_agent_without_tools_says_that_there_are_none(scripted_server: ScriptedServer) -> None:
-    scripted_server.script(call("double"), "done")
+    @agent(int)
+    def number(text: str) -> str:
+        return text
 
-    await outcome(using(), "go")
+    scripted_server.script(call("double"), '{"value": 3}')
 
+    assert (await outcome(number, "go")).output == 3
     assert told(scripted_server) == ["Error: there is no tool 'double'; there are: none"]
+
+
+async def test_an_agent_of_text_without_tools_has_one_turn_which_is_no_tools(scripted_server: ScriptedServer) -> None:
+    scripted_server.script(call("double"))
+
+    error = await failure(using(), "go")
+
+    assert "still called tools in place of an answer, and it has none" in str(because(error, TurnsExhausted))
 
 
 async def test_a_sync_tool_that_takes_too_long_is_left_to_itself_and_the_record_says_so(

@@ -11,7 +11,12 @@ def write(task: str) -> str:
     return task
 
 
-@agent(str, max_tokens=400, max_turns=2)
+def look_up(word: str) -> str:
+    """Look up a word."""
+    return word
+
+
+@agent(str, tools=[look_up], max_tokens=400, max_turns=2)
 def review(line: str) -> str:
     """You review."""
     return line

@@ -123,7 +123,7 @@ def test_a_node_is_checked_by_name(capsys: Captured) -> None:
     assert main(["check", "flows.good:solve"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("flows.good:solve\n\nstep          what   bound")
-    assert "model calls: at most 2·(items of write)\nwith retries: at most 8·(items of write)\n" in out
+    assert "model calls: at most (items of write)\nwith retries: at most 4·(items of write)\n" in out
     assert err == "hello\n"  # what a module prints is no data
 
 
@@ -151,11 +151,11 @@ def test_json_has_the_rows_and_the_bounds(capsys: Captured) -> None:
     (plan,) = data["plans"]
     assert (plan["name"], plan["calls"]) == (
         "small",
-        {"text": "2·(items of write)", "known": None, "symbols": ["items of write"]},
+        {"text": "(items of write)", "known": None, "symbols": ["items of write"]},
     )
     assert [row["path"] for row in plan["rows"]] == ["small", "small/write", "small/write[i]", "small/join"]
     assert plan["rows"][0]["options"] == "timeout=5"
-    assert plan["rows"][2]["attempts"] == {"text": "8", "known": 8, "symbols": []}
+    assert plan["rows"][2]["attempts"] == {"text": "4", "known": 4, "symbols": []}
 
 
 def test_all_broken_graphs_of_a_module_are_reported_at_once(capsys: Captured) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from swarmlet import GraphError, Swarm, graph, node, run
+from swarmlet import GraphError, StepFailed, Swarm, graph, node, run
 from swarmlet.swarm.progress import Progress, display
 from swarmlet.swarm.progress.screen import Screen
 from swarmlet.swarm.progress.tally import Tally
 from swarmlet.swarm.progress.words import lines_of, sentence
 from swarmlet.trace import CallEnded, CallStarted, RunEnded, RunId, RunStarted, StepEnded, StepStarted
+from swarmlet.trace.journal import MemoryJournal
 from swarmlet.trace.record import Recorder
 from tests.cli.terminals import WAIT, environment, in_terminal
 
@@ -171,6 +172,27 @@ def test_progress_and_a_question_do_not_garble_one_another(loop: str, tmp_path: 
     assert "result True" in lines
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_question_begins_on_a_line_of_its_own_after_words_that_were_streamed(loop: str, tmp_path: Path) -> None:
+    command = script(
+        tmp_path,
+        f"""
+        @ask(bool)
+        def sure(n: int) -> str:
+            return "Sure?"
+
+        async def main():
+            async with Swarm(people=people.terminal) as swarm:
+                print("I would like to", end="", flush=True)
+                print("result", (await swarm.run(sure, 1)).output)
+        anyio.run(main, backend={loop!r})
+        """,
+    )
+    shown = in_terminal(command, typed={"[yes / no] ": "yes\n"})
+    assert screen_of(shown.text)[:2] == ["I would like to", "sure asks at sure:"]
+    assert "result True" in screen_of(shown.text)
+
+
 def test_several_runs_share_the_terminal(tmp_path: Path) -> None:
     command = script(
         tmp_path,
@@ -298,6 +320,42 @@ def told(progress: int) -> int:
 
 
 @pytest.mark.anyio
+async def test_run_as_resume_and_fork_show_it_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    broken = True
+
+    @node
+    def half(n: int) -> int:
+        if broken:
+            raise ValueError("no")
+        return n // 2
+
+    @graph
+    def both(n: int) -> int:
+        return half(double(n))
+
+    async with Swarm(journal=tmp_path / "runs.sqlite") as swarm:
+        with pytest.raises(StepFailed):
+            await swarm.run_as("one", both, n=4, progress=True)
+        assert "both: failed, " in capsys.readouterr().err
+        broken = False
+        assert (await swarm.resume("one", both, progress=True)).output == 4
+        said = capsys.readouterr().err
+        assert "both: finished, " in said
+        assert "2 steps done" in said, "the one that was done before, too"
+        assert (await swarm.fork("one", both, inputs={"n": 6}, progress=True)).output == 6
+        assert "both: finished, " in capsys.readouterr().err
+        assert (await swarm.run_as("one", both, 4, progress=True)).output == 4
+        assert "both" not in capsys.readouterr().err, "nothing was done"
+        await swarm.run_as("two", both, 4, progress=False)
+        await swarm.resume("two", both)
+        await swarm.fork("two", both)
+        assert capsys.readouterr().err == ""
+        assert (await swarm.run_as("three", told, progress=7)).output == 7
+        assert (await swarm.fork("three", told, inputs={"progress": 8}, progress=True)).output == 8
+        assert "told: finished, " in capsys.readouterr().err
+
+
+@pytest.mark.anyio
 async def test_a_node_with_a_parameter_of_that_name_gets_it_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert (await run(told, progress=7)).output == 7
     assert capsys.readouterr().err == ""
@@ -310,6 +368,14 @@ async def test_no_progress_is_none_and_anything_else_is_refused(capsys: pytest.C
     wrong: Any = "yes"
     with pytest.raises(GraphError, match="progress= is True or False, not 'yes'"):
         await run(doubled, 4, progress=wrong)
+    async with Swarm(journal=MemoryJournal()) as swarm:
+        with pytest.raises(GraphError, match="progress= is True or False, not 'yes'"):
+            await swarm.run_as("one", doubled, 4, progress=wrong)
+        await swarm.run_as("one", doubled, 4)
+        with pytest.raises(GraphError, match="progress= is True or False, not 'yes'"):
+            await swarm.resume("one", doubled, progress=wrong)
+        with pytest.raises(GraphError, match="progress= is True or False, not 'yes'"):
+            await swarm.fork("one", doubled, progress=wrong)
 
 
 @pytest.mark.anyio

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from swarmlet import Budget, Retry, each, graph, node
+from swarmlet import Budget, Retry, current, each, graph, node
 
 
 class Task(BaseModel):
@@ -83,6 +83,21 @@ class Connection:
 @node
 def query(connection: Connection) -> Connection:
     return connection
+
+
+@dataclass
+class Brand:
+    name: str
+
+
+@node
+async def branded(text: str) -> str:
+    own = current().find(Brand)
+    return f"{text} of {own.name if own else 'nobody'}"
+
+
+printed = branded.with_options(resources={Brand: Brand("Lumo")}, queue="print")
+posted = branded.with_options(queue="post")
 
 
 class Flows:

@@ -275,6 +275,46 @@ def test_failures_of_several_that_are_in_the_list_are_all_told() -> None:
     ]
 
 
+@pytest.mark.parametrize("on_error", ["keep", "skip"])
+def test_a_failure_that_a_map_does_not_name_is_held_back_until_it_is_sure_that_it_counts(on_error: Any) -> None:
+    mapped: Any = each
+    rest: Node[[list[int]], list[Any]] = mapped(tenfold, on_error=on_error, on=LookupError)
+
+    @graph
+    def whole(count: int) -> list[Any]:
+        return rest(numbers(count))
+
+    for final, output in (([1, 2], [10, 20]), ([BAD, 2], None)):
+        world = World(whole, 1)
+        world.say(0, BAD)
+        world.go_on(0)
+        world.say(1, 2)
+        assert len(world.begun) == 1, "nothing more is spent on what may be in vain"
+        world.end(final)
+        assert world.finish() == output
+        assert [str(error) for error in world.scheduler.failures] == (
+            [] if output else ["step 'whole/tenfold[0]' failed: 7 is bad"]
+        )
+
+
+@pytest.mark.parametrize(("on_error", "output"), [("keep", ["ValueError", 20]), ("skip", [20])])
+def test_a_failure_that_a_map_names_is_kept_or_skipped_and_others_go_on_meanwhile(on_error: Any, output: list[Any]) -> None:
+    mapped: Any = each
+    rest: Node[[list[int]], list[Any]] = mapped(tenfold, on_error=on_error, on=ValueError)
+
+    @graph
+    def whole(count: int) -> list[Any]:
+        return rest(numbers(count))
+
+    world = World(whole, 1)
+    world.say(0, BAD)
+    world.go_on(0)
+    world.say(1, 2)
+    assert len(world.begun) == 2
+    world.end([BAD, 2])
+    assert [one.type if isinstance(one, Failed) else one for one in world.finish()] == output
+
+
 def test_what_was_told_before_is_not_begun_when_the_list_is_told_anew() -> None:
     @graph
     def whole(count: int) -> list[int]:

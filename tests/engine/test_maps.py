@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from swarmlet import Failed, GraphError, NoQuorum, Run, StepFailed, each, graph, node, vote
+from swarmlet import Failed, GraphError, Node, NoQuorum, Run, StepFailed, current, each, graph, node, race, vote
+from swarmlet.engine.scheduler import Scheduler
+from swarmlet.graph.shape import AnyNode
+from swarmlet.policy.options import Scope
 from swarmlet.trace.events import StepEnded
 from tests.engine.quickly import failed_paths, quickly
 
@@ -77,11 +80,124 @@ async def test_enough_of_a_shorter_list_is_all_of_it() -> None:
         ({"enough": 1, "at_least": 2, "on_error": "skip"}, "at_least=2 cannot be reached"),
         ({"at_least": 0, "on_error": "skip"}, "at_least= must be a whole number"),
         ({"enough": True}, "enough= must be a whole number"),
+        ({"on": ValueError}, "on= cannot apply: it names what on_error='keep' or 'skip' is for"),
+        ({"on": (), "on_error": "keep"}, r"on= is a type of exception, or a tuple of them, not \(\)"),
+        ({"on": "ValueError", "on_error": "skip"}, "on= is a type of exception, or a tuple of them, not 'ValueError'"),
+        ({"on": KeyboardInterrupt, "on_error": "skip"}, "on= is a type of exception, or a tuple of them"),
+        ({"on": [ValueError], "on_error": "skip"}, "on= is a type of exception, or a tuple of them"),
     ],
 )
 def test_maps_refuse_bounds_that_cannot_apply(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(GraphError, match=problem):
         each(even, **settings)
+
+
+# on
+
+
+@node
+async def picky(count: int) -> int:
+    """Odd numbers are kept apart from what nobody expects; a 0 waits for ever."""
+    await checkpoint()
+    if count == 0:
+        await anyio.sleep_forever()
+    if count < 0:
+        raise LookupError(f"{count} is below 0")
+    return await current().run(even, count)
+
+
+@graph
+def deeply(count: int) -> int:
+    return picky(count)
+
+
+@pytest.mark.parametrize("body", [picky, deeply, deeply.with_options(concurrency=1)])
+@pytest.mark.parametrize("on", [ValueError, (TypeError, ValueError)])
+async def test_a_map_keeps_and_skips_the_failures_that_it_names(body: Node[[int], int], on: Any) -> None:
+    assert (await quickly(each(body, on_error="skip", on=on), [1, 2, 3, 4])).output == [2, 4]
+    kept = (await quickly(each(body, on_error="keep", on=on), [1, 2])).output
+    assert [one.type if isinstance(one, Failed) else one for one in kept] == ["ValueError", 2]
+
+
+@pytest.mark.parametrize("body", [picky, deeply])
+@pytest.mark.parametrize("on_error", ["keep", "skip"])
+async def test_any_other_failure_stops_the_siblings_and_fails_the_map(body: Node[[int], int], on_error: Any) -> None:
+    mapped: Node[[list[int]], Any] = cast("Any", each)(body, on_error=on_error, on=ValueError)
+    with pytest.raises(StepFailed, match="-1 is below 0") as caught:
+        await quickly(mapped, [0, 1, -1, 2])
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert caught.value.path.startswith(f"{body.name}[2]")
+    assert caught.value.run is not None
+    assert caught.value.run.trace.step(f"{body.name}[0]").state == "cancelled"
+
+
+def test_several_other_failures_at_once_are_all_told_without_those_that_are_named() -> None:
+    mapped = cast("AnyNode", each(even, on_error="skip", on=LookupError))
+    scheduler = Scheduler(mapped, ([1, 2, 3],), {}, "even", Scope())
+    for step, cause in zip(list(scheduler.ready), (ValueError("one"), LookupError("two"), TypeError("three")), strict=True):
+        failed = StepFailed(step.path, str(cause))
+        failed.__cause__ = cause
+        scheduler.step_failed(step, failed)
+    assert [str(error) for error in scheduler.failures] == ["step 'even[0]' failed: one", "step 'even[2]' failed: three"]
+
+
+@pytest.mark.parametrize("combine", [lambda: race(even, picky), lambda: vote(even, of=2)])
+async def test_all_that_an_item_has_failed_with_must_be_named(combine: Callable[[], Node[[int], Any]]) -> None:
+    assert (await quickly(each(combine(), on_error="skip", on=ValueError), [1, 3])).output == []
+    mixed = each(race(even, node(below)), on_error="skip", on=ValueError)
+    with pytest.raises(StepFailed, match="every runner failed"):
+        await quickly(mixed, [1])
+
+
+async def below(count: int) -> int:
+    raise LookupError(count)
+
+
+async def test_what_a_map_does_not_name_a_map_around_it_may() -> None:
+    inner = each(picky, on_error="keep", on=ValueError)
+    outer = each(inner, on_error="keep", on=LookupError)
+    first, second = (await quickly(outer, [[1, 2], [2, -1, 0]])).output
+    assert isinstance(first, list)
+    assert isinstance(second, Failed)
+    assert second.path == "picky[1][1]"
+    backed = inner.with_options(fallback=node(nothing), fallback_on=LookupError)
+    assert (await quickly(backed, [-1])).output == []
+
+
+async def nothing(items: Sequence[int] | AsyncIterable[int]) -> list[int | Failed]:
+    return []
+
+
+async def test_bounds_count_only_the_failures_that_are_named() -> None:
+    counted = each(picky, on_error="skip", on=ValueError, at_least=2)
+    assert (await quickly(counted, [1, 2, 4])).output == [2, 4]
+    with pytest.raises(StepFailed, match="at least 2 items must succeed, and at most 1 can"):
+        await quickly(counted, [1, 2, 3])
+    assert (await quickly(each(picky, on_error="skip", on=ValueError, enough=1), [1, 2, 0])).output == [2]
+    with pytest.raises(StepFailed, match="is below 0"):
+        await quickly(each(picky, on_error="skip", on=ValueError, enough=2), [-1, 2, 0])
+
+
+async def test_a_wrong_key_costs_a_warm_map_one_call() -> None:
+    begun: list[int] = []
+
+    @node
+    async def asks(count: int) -> int:
+        begun.append(count)
+        raise LookupError("401")
+
+    with pytest.raises(StepFailed, match="401"):
+        await quickly(each(asks, on_error="keep", on=ValueError, warm=True), list(range(500)))
+    with pytest.raises(StepFailed, match="401"):
+        await quickly(each(asks, on_error="keep", on=ValueError, concurrency=1), [500, 501])
+    assert begun == [0, 500]
+
+
+async def test_a_source_is_closed_when_an_item_fails_as_nobody_expects() -> None:
+    source = Source(9)
+    with pytest.raises(StepFailed, match="odd"):
+        await quickly(each(even, on_error="skip", on=LookupError, concurrency=2), source.items())
+    assert source.closed
 
 
 # Sources

@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from swarmlet import Budget, GraphError, Retry, SwarmletError, each, node
-from swarmlet.engine.portable import Arguments, Parcel, Terms, Written, load_node, portable, terms_of
+from swarmlet import Budget, GraphError, Retry, StepFailed, Swarm, SwarmletError, each, graph, node
+from swarmlet.engine.answers import Answer
+from swarmlet.engine.portable import Arguments, Parcel, Terms, Written, load_node, portable, terms_of, write
 from swarmlet.trace.events import RunId
 from tests.engine import portable_nodes as nodes
 
@@ -215,6 +216,43 @@ def test_options_that_may_hold_code_are_refused() -> None:
         terms_of(as_any(nodes.careful.with_options(fallback=nodes.double)))
     with pytest.raises(GraphError, match="retry="):
         terms_of(as_any(nodes.double.with_options(retry=Retry(on=OSError))))
+
+
+class Elsewhere:
+    """Executes parcels as a worker would: from what is in them, and in a swarm of its own."""
+
+    async def execute(self, parcel: Parcel) -> Answer:
+        one, args, kwargs = Parcel.load(parcel.dump()).open([HERE])
+        async with Swarm() as swarm:
+            run = await swarm.run(as_any(one), *args, **kwargs)
+        return Answer(run=parcel.run, state="finished", output=write("it", run.output, str, one.encode_output))
+
+
+@pytest.mark.anyio
+async def test_resources_of_a_subtree_do_not_cross_and_those_of_the_definition_are_there_already() -> None:
+    ours: dict[type, object] = {nodes.Brand: nodes.Brand("ours")}
+
+    @graph
+    def whole(text: str) -> list[str]:
+        return [nodes.printed(text), nodes.posted(text)]
+
+    refused = r"'branded' is for another process, and under resources= of Brand, which never leave this one: set them only on"
+    async with Swarm(workers=Elsewhere()) as swarm:
+        assert (await swarm.run(whole, "x")).output == ["x of Lumo", "x of nobody"]
+        for one in (whole, nodes.posted, nodes.printed):
+            with pytest.raises(StepFailed, match=refused) as caught:
+                await swarm.run(one.with_options(resources=ours), "x")
+            assert isinstance(caught.value.__cause__, GraphError)
+        assert (await swarm.run(graph(prints).with_options(resources=ours), "x")).output == "x of Lumo"
+    async with Swarm() as swarm:
+        assert (await swarm.run(whole.with_options(resources=ours), "x")).output == ["x of Lumo", "x of ours"]
+    assert terms_of(as_any(nodes.printed)) == Terms()
+    with pytest.raises(GraphError, match="of Brand, which never leave this one"):
+        terms_of(as_any(nodes.posted.with_options(resources=ours)))
+
+
+def prints(text: str) -> str:
+    return nodes.printed(text)
 
 
 def test_terms_apply_to_a_function_on_the_event_loop_too() -> None:

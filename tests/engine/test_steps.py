@@ -485,5 +485,5 @@ async def test_a_step_gets_the_swarms_resources_by_type() -> None:
 
     async with Swarm(resources={str: "shared", int: 3}) as swarm:
         assert (await swarm.run(uses)).output == "shared3"
-        with pytest.raises(StepFailed, match=r"asks for a float.*it has: .*int.*str.*Swarm\(resources=\{float: \.\.\.\}\)"):
+        with pytest.raises(StepFailed, match=r"asks for a float.*they have: .*int.*str.*Swarm\(resources=\{float: \.\.\.\}\)"):
             await swarm.run(misses)

@@ -13,7 +13,7 @@ from examples.codebase.ask import KEPT, Answer, Found, ask, conclude, first_batc
 from examples.codebase.check import Finding, Quote, cited, place
 from examples.codebase.tree import FILE_BYTES, PIECE_CHARACTERS, Piece, Tree, read_tree
 from swarmlet import Budget, MemoryCache, Run, StepFailed, Swarm, loop, run
-from swarmlet.testing import Fail, Hang, Say, ScriptedServer
+from swarmlet.testing import Fail, Hang, Refuse, Say, ScriptedServer
 from swarmlet.testing.replies import Tokens
 from tests.examples.steps import asked, paths
 
@@ -212,18 +212,20 @@ async def test_an_empty_tree_costs_nothing(scripted_server: ScriptedServer, tmp_
 async def test_a_piece_that_cannot_be_read_is_named_and_the_rest_is_answered(
     scripted_server: ScriptedServer, source: Path
 ) -> None:
-    scripted_server.when(asked(read, "main.py"), Fail(400), times=1)
+    scripted_server.when(asked(read, "main.py"), Refuse(), times=1)
     reads(scripted_server, "shop.py", MAKES, times=1)
     scripted_server.when(asked(conclude), "A sum [1].", times=1)
     result = (await answer(source)).output
-    assert result.unread == ["main.py:1-3 (RequestRejected)"]
+    assert result.unread == ["main.py:1-3 (Refused)"]
     assert result.text == "A sum (shop.py:1-2)."
 
 
-async def test_a_tree_of_which_nothing_can_be_read_is_a_failure(scripted_server: ScriptedServer, source: Path) -> None:
-    scripted_server.when(asked(read), Fail(401, message="Incorrect API key provided."), times=2)
-    with pytest.raises(StepFailed, match="no piece could be read; the first: 401 Incorrect API key"):
+async def test_a_wrong_key_fails_the_run_after_one_call(scripted_server: ScriptedServer, source: Path) -> None:
+    scripted_server.when(asked(read), Fail(401, message="Incorrect API key provided."), times=1)
+    with pytest.raises(StepFailed, match="401 Incorrect API key") as caught:
         await answer(source)
+    assert caught.value.path == "ask/look[0]/read"
+    assert len(scripted_server.requests) == 1
 
 
 async def test_a_small_budget_gives_an_answer_that_says_what_was_not_read(
@@ -274,7 +276,7 @@ async def test_too_many_findings_are_picked_from_in_rounds_until_they_fit(script
 
 
 async def test_a_batch_that_cannot_be_judged_keeps_its_first_findings(scripted_server: ScriptedServer) -> None:
-    scripted_server.when(asked(pick), Fail(400))
+    scripted_server.when(asked(pick), Refuse())
     result = await narrowed(many(90))
     assert [one.first for one in result.output.findings[:KEPT]] == list(range(KEPT))
 
@@ -327,6 +329,22 @@ async def test_a_run_that_was_killed_goes_on_and_pays_for_no_piece_twice(
         result = await swarm.resume("last", ask)
     assert result.output.text == "A sum (shop.py:1-2)."
     assert len([request for request in scripted_server.requests if "main.py\n1|" in request.last]) == 1
+
+
+async def test_a_run_that_failed_over_its_key_goes_on_with_what_it_has_read(
+    scripted_server: ScriptedServer, source: Path, tmp_path: Path
+) -> None:
+    reads(scripted_server, "main.py", times=1)
+    scripted_server.when(asked(read, "shop.py"), Fail(401), times=1)
+    journal = tmp_path / "runs.sqlite"
+    async with Swarm(journal=journal) as swarm:
+        with pytest.raises(StepFailed, match="401"):
+            await swarm.run(ask, QUESTION, str(source))
+    reads(scripted_server, "shop.py", MAKES, times=1)
+    scripted_server.when(asked(conclude), "A sum [1].", times=1)
+    async with Swarm(journal=journal) as swarm:
+        assert (await swarm.resume("last", ask)).output.text == "A sum (shop.py:1-2)."
+    assert len(scripted_server.requests) == 4
 
 
 # The program

@@ -175,6 +175,17 @@ async def test_what_the_code_prints_itself_is_not_taken_for_a_report() -> None:
     assert (report.passed, report.gave) == (0, ("2",))
 
 
+async def test_a_program_that_forks_has_passed_no_test_twice() -> None:
+    report = await trial("import os\nos.fork()\ndef f(x):\n    return 1", "assert f(1) == 1")
+    assert (report.passed, report.total, report.gave, report.clean) == (1, 1, ("1",), True)
+
+
+async def test_a_report_into_which_the_code_has_printed_tells_nothing() -> None:
+    loud = "import builtins\ndef print(*said, **how):\n    builtins.print(*said, 'and more', **how)\ndef f(x):\n    return 1"
+    report = await trial(loud, "assert f(1) == 1")
+    assert (report.passed, report.total, report.gave) == (0, 1, ())
+
+
 # Plain code
 
 
@@ -199,6 +210,12 @@ def test_code_is_the_same_whatever_is_said_about_it() -> None:
     assert same_code(Code("def f(x):\n    '''Says.'''\n    return x"), Code("def f( x ):\n    return x  # says"))
     assert not same_code(Code("def f(x): return x"), Code("def f(x): return -x"))
     assert not same_code(Code("def f("), Code("def f(x"))
+
+
+@pytest.mark.parametrize("source", ["-" * 8000, "f" + "()" * 2000, "a" + ".b" * 2000])
+def test_code_that_is_nested_without_end_is_compared_as_text(source: str) -> None:
+    assert same_code(Code(source), Code(source))
+    assert not same_code(Code(source), Code(source + " # says"))
 
 
 def test_the_command_says_what_came_out(scripted_server: ScriptedServer) -> None:

@@ -170,6 +170,17 @@ async def test_what_a_person_has_edited_is_sent_as_it_is(scripted_server: Script
     assert "an edit needs the text of the mail" in (heard[1].text or "")
 
 
+async def test_a_mail_that_shall_go_out_changed_is_not_sent_as_it_is(scripted_server: ScriptedServer, outbox: Outbox) -> None:
+    read(scripted_server)
+    drafted(scripted_server, (GOOD, 5))
+    heard: list[Question] = []
+    people = says({"verdict": "send", "text": "but not before Monday"}, {"verdict": "reject"}, heard=heard)
+    async with office(outbox, people) as swarm:
+        await swarm.run(reply, CHAIRS)
+    assert mails(outbox) == []
+    assert "send takes no text" in (heard[1].text or "")
+
+
 async def test_nothing_is_sent_before_somebody_has_answered_and_nothing_is_paid_twice(
     scripted_server: ScriptedServer, outbox: Outbox
 ) -> None:

@@ -13,7 +13,7 @@ from examples.humaneval import ways
 from examples.humaneval.figures import Interval, paired, wilson
 from examples.humaneval.problems import Problem, load
 from examples.humaneval.score import score
-from examples.humaneval.study import over, run_study
+from examples.humaneval.study import over, run_id, run_study
 from examples.humaneval.table import Row, read, same_problems, table
 from swarmlet import Limits, Node, StepFailed, run
 from swarmlet.testing import Fail, Say, ScriptedServer
@@ -85,7 +85,7 @@ async def test_the_best_of_some_is_the_one_that_passes_its_own_tests_and_ends_it
     cases = Cases(cases=[Case(call="double(3)", gives="6"), Case(call="double(2)", gives="4")])
     scripted_server.when(asked(agents.write_tests), cases, times=1)
     scripted_server.when(asked(ways.sample), block(WRONG), times=2)
-    scripted_server.when(asked(ways.sample), block(RIGHT), times=2)
+    scripted_server.when(asked(ways.sample), block(RIGHT))
     passed, calls, steps = await solved(ways.best_of)
     assert passed
     assert calls <= 5, "not the fifth sample"
@@ -133,6 +133,22 @@ async def test_a_study_that_was_stopped_goes_on_and_pays_for_nothing_twice(
     assert [len(rows.answers) for rows in read(Journal(journal)).values()] == [2]
 
 
+async def test_time_in_which_a_study_was_stopped_is_not_counted(scripted_server: ScriptedServer, tmp_path: Path) -> None:
+    journal = str(tmp_path / "study.sqlite")
+    scripted_server.when("double", Fail(401), times=1)
+    with pytest.raises(StepFailed, match="401"):
+        await run_study("single", [DOUBLE], journal, LIMITS)
+    scripted_server.when("double", block(RIGHT), times=1)
+    await run_study("single", [DOUBLE], journal, LIMITS)
+    trace = Journal(journal).trace(run_id("single", [DOUBLE]))
+    (row,) = read(Journal(journal)).values()
+    (answer,) = row.answers
+    assert trace.critical_path().split.away > 0
+    assert row.wall is not None
+    assert row.wall == pytest.approx(trace.seconds - trace.critical_path().split.away)
+    assert 0 < answer.seconds <= row.wall
+
+
 async def test_the_table_reads_the_journal(scripted_server: ScriptedServer, tmp_path: Path) -> None:
     journal = str(tmp_path / "study.sqlite")
     scripted_server.when("double", block(RIGHT))
@@ -162,6 +178,17 @@ async def test_rows_are_compared_over_the_problems_that_all_have(scripted_server
     assert alike["workflow"].wall is not None
     assert alike["single"].wall is None, "that run answered more than these"
     assert "| workflow | 1 | 100.0% (20.7% to 100.0%) | +0.0 (+0.0 to +0.0) | 3 |" in table(read(Journal(journal)))
+
+
+async def test_of_two_answers_to_a_problem_the_newest_counts(scripted_server: ScriptedServer, tmp_path: Path) -> None:
+    journal = str(tmp_path / "study.sqlite")
+    scripted_server.when("double", block(WRONG), times=1)
+    scripted_server.when("triple", block("def triple(x):\n    return x * 3"), times=1)
+    await run_study("single", [DOUBLE, TRIPLE], journal, LIMITS)
+    scripted_server.when("double", block(RIGHT), times=1)
+    await run_study("single", [DOUBLE], journal, LIMITS)
+    (row,) = read(Journal(journal)).values()
+    assert {answer.problem: answer.passed for answer in row.answers} == {"Test/2": True, "Test/3": True}
 
 
 # Figures

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -70,7 +71,9 @@ def graphs_of(name: str) -> Iterator[Node[..., object]]:
         if found.name == "__main__":
             continue
         module = import_module(f"{package.__name__}.{found.name}")
-        yield from (value for value in vars(module).values() if isinstance(value, Node))
+        for value in vars(module).values():
+            several = cast("dict[str, object]", value).values() if isinstance(value, dict) else [value]
+            yield from (one for one in several if isinstance(one, Node))
 
 
 def test_every_example_has_a_page() -> None:

@@ -84,6 +84,7 @@ def test_what_may_change_before_a_run_is_resumed_is_no_part_of_it() -> None:
     assert told(solve(), solve(first=limited)) == []
     assert told(solve(), solve().with_options(concurrency=3, timeout=5)) == []
     assert told(each(write), each(write, concurrency=3, warm=True)) == []
+    assert told(each(write, on_error="skip"), each(write, on_error="skip", on=ValueError)) == []
 
     @agent(Code, instructions="Other words.", max_turns=3, temperature=1)
     def other(task: Task) -> str:

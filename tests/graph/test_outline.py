@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -33,10 +34,15 @@ from swarmlet import (
     team,
     vote,
 )
+from swarmlet.agents.agent import AgentDecorator
 from swarmlet.graph.outline import Row
-from swarmlet.testing import Fail, ScriptedServer
+from swarmlet.testing import Fail, ScriptedServer, call
 
 AnyNode = Node[..., Any]
+
+
+def look_up(word: str) -> str:
+    return word
 
 
 @agent(str, max_turns=1)
@@ -44,7 +50,7 @@ def write(task: str) -> str:
     return task
 
 
-@agent(str, max_turns=3)
+@agent(str, tools=[look_up], max_turns=3)
 def review(task: str) -> str:
     return task
 
@@ -101,7 +107,7 @@ class Number(BaseModel):
     value: int
 
 
-@agent(str, max_turns=2)
+@agent(str, tools=[look_up], max_turns=2)
 def on_number(item: Number) -> str:
     return str(item)
 
@@ -145,6 +151,60 @@ def answer(chat: Sequence[Message]) -> Sequence[Message]:
 def test_every_combinator_is_bounded(made: AnyNode, calls: str, limits: str) -> None:
     assert str(made.plan.calls) == calls
     assert made.plan.outline.rows[0].limits == limits
+
+
+@pytest.mark.parametrize(
+    ("made", "turns"),
+    [
+        (agent(str), 1),
+        (agent(str, repairs=5), 1),
+        (agent(bool), 3),
+        (agent(bool, repairs=0), 1),
+        (agent(bool, max_turns=2), 2),
+        (agent(str, tools=[look_up]), 10),
+        (agent(bool, tools=[look_up], max_turns=4), 4),
+    ],
+)
+def test_an_agent_without_tools_takes_no_more_turns_than_mending_its_answer_does(
+    made: AgentDecorator[object], turns: int
+) -> None:
+    @made
+    def asked(task: str) -> str:
+        return task
+
+    assert asked.plan.calls.known == turns
+
+
+@pytest.mark.anyio
+async def test_a_model_that_never_answers_as_asked_is_called_no_more_often_than_the_plan_says(
+    scripted_server: ScriptedServer,
+) -> None:
+    @agent(str)
+    def text(task: str) -> str:
+        return task
+
+    @agent(bool)
+    def mended(task: str) -> str:
+        return task
+
+    @agent(bool, repairs=0)
+    def at_once(task: str) -> str:
+        return task
+
+    agents: list[AnyNode] = [good, text, mended, at_once]
+    scripted_server.answer(lambda request: call("look_up") if request.last in ("hi", "well") else "never")
+    async with Swarm() as swarm:
+        for made in agents:
+            for said in ("hi", "well", "oh"):
+                before = len(scripted_server.requests)
+                with suppress(SwarmletError):
+                    await swarm.run(made, said)
+                assert 0 < len(scripted_server.requests) - before <= made.plan.calls.at()
+
+
+def test_a_member_of_a_team_has_turns_for_handing_over() -> None:
+    assert team(greet, answer, handoffs=2).plan.calls.known == 12
+    assert team(answer).plan.calls.known == 1
 
 
 def test_in_a_choice_the_larger_number_of_each_kind_counts() -> None:

@@ -19,6 +19,7 @@ from swarmlet import (
     Node,
     Retry,
     StepFailed,
+    Swarm,
     Trace,
     best,
     cascade,
@@ -33,8 +34,10 @@ from swarmlet import (
     switch,
     vote,
 )
-from swarmlet.trace.events import Decided, StepRetried
+from swarmlet.trace import Journal
+from swarmlet.trace.events import Decided, StepEnded, StepRetried
 from swarmlet.trace.past import is_within
+from tests.swarm.prefixes import write_prefix
 from tests.swarm.resuming import executed, executes, finished, recorded, redone, resumed
 
 pytestmark = pytest.mark.anyio
@@ -376,6 +379,90 @@ async def test_the_failures_that_a_map_keeps_are_told_as_they_were(tmp_path: Pat
         "4",
         "Boom keeping_graphs/deeply_fails[2]/odd_fails: 3 is odd",
     ]
+
+
+class Other(Boom):
+    """A kind of `Boom`."""
+
+
+@node
+async def fails_oddly(number: int) -> int:
+    executes()
+    await anyio.lowlevel.checkpoint()
+    if number % 2:
+        raise Other(str(number))
+    return number
+
+
+@node
+def added(left: int, right: int) -> int:
+    return left + right
+
+
+@graph
+def two_fail(number: int) -> int:
+    return added(fails_oddly(number), fails_oddly(number))
+
+
+@node
+def length(found: list[int]) -> int:
+    return len(found)
+
+
+@pytest.mark.parametrize("body", [fails_oddly, graph(_wrap(fails_oddly)), race(fails_oddly, fails_oddly), two_fail])
+async def test_a_failure_that_a_map_names_is_kept_again_by_a_process_that_knows_only_what_it_was_called(
+    body: Node[[int], int], tmp_path: Path
+) -> None:
+    mapped = each(body, on_error="skip", on=Boom)
+
+    @graph
+    def whole(number: int) -> int:
+        return length(mapped([number, 1, 2]))
+
+    async with Swarm(journal=tmp_path / "whole.sqlite") as swarm:
+        run = await swarm.run_as("r", whole, 3)
+    trace = Journal(tmp_path / "whole.sqlite").trace("r")
+    assert run.output == 1
+    ended = [number for number, event in enumerate(trace.events) if isinstance(event, StepEnded) and event.path.endswith("]")]
+    for number in (*ended, len(trace.events) - 1):
+        again = await resumed(tmp_path, trace, number + 1, whole)
+        assert again.output == 1
+    assert not [path for path in executed if "odd" in path], "what has failed stays as it was"
+
+
+async def test_a_failure_of_another_name_fails_the_map_and_is_tried_again_by_the_next_resume(tmp_path: Path) -> None:
+    whole = _skipping(Boom)
+    trace = await recorded(tmp_path / "whole.sqlite", whole, 1)
+    narrower = _skipping(TimeoutError)
+    cut = next(number for number, event in enumerate(trace.events) if isinstance(event, StepEnded)) + 1
+    await write_prefix(tmp_path / "cut.sqlite", trace, cut)
+    async with Swarm(journal=tmp_path / "cut.sqlite") as swarm:
+        with pytest.raises(StepFailed, match="Other: 1"):
+            await swarm.resume(trace.run_id, narrower)
+        executed.clear()
+        with pytest.raises(StepFailed, match="Other: 1"):
+            await swarm.resume(trace.run_id, narrower)
+        assert len(executed) == 1
+        assert (await swarm.resume(trace.run_id, whole)).output == 0
+
+
+def _skipping(on: type[Exception]) -> Node[[int], int]:
+    mapped = each(fails_oddly, on_error="skip", on=on)
+
+    @graph
+    def whole(number: int) -> int:
+        return length(mapped([number]))
+
+    return whole
+
+
+async def test_a_fallback_for_some_failures_is_chosen_for_one_that_an_earlier_process_had(tmp_path: Path) -> None:
+    backed = graph(_wrap(graph(_wrap(fails_oddly)).with_options(fallback=double, fallback_on=Boom)))
+    trace = await recorded(tmp_path / "whole.sqlite", backed, 3)
+    failed = next(number for number, event in enumerate(trace.events) if isinstance(event, StepEnded)) + 1
+    run = await resumed(tmp_path, trace, failed, backed)
+    assert run.output == 6
+    assert not [path for path in executed if path.endswith("fails_oddly")]
 
 
 async def test_a_fallback_that_was_chosen_is_chosen_again_and_only_the_attempt_that_chose_it(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def with_image(url: str) -> tuple[str, Image]:
 
 @agent(str)
 def with_parts(url: str) -> list[str | Image | Message]:
-    return ["What is this?", Image(url)]
+    return ["What is this?", Image(url), Image.of(b"GIF89a", "image/gif"), Image.read("a.png", detail="low")]
 
 
 @agent(str)
@@ -194,7 +194,7 @@ def with_settings(text: str) -> str:
     return text
 
 
-@agent(str, instructions="Be brief.", max_tokens=100, temperature=0.2, seed=7, repairs=0, name="brief")
+@agent(str, instructions="Be brief.", truncated="keep", max_tokens=100, temperature=0.2, seed=7, repairs=0, name="brief")
 def with_instructions(text: str) -> str:
     return text
 

@@ -297,7 +297,16 @@ def team_of_two(user: str) -> Code | Report:
     assert_type(said.by, str)
     assert_type(said.spoke, tuple[str, ...])
     assert_type(said.chat, tuple[Message, ...])
+    assert_type(said.kept, tuple[Message, ...])
+    assert_type(said.new, tuple[Message, ...])
     return said.output
+
+
+@graph
+def team_of_one(user: str) -> Code:
+    said = team(triage)([], user)
+    assert_type(said, Said[Code])
+    return team(triage)(said.kept, user).output
 
 
 @graph

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 from typing_extensions import assert_type
 
-from swarmlet import Again, Done, Failed, Node, agent, each, graph, loop, node, switch
+from swarmlet import Again, BudgetExceeded, Done, Failed, Node, agent, each, graph, loop, node, switch
 
 
 class Task(BaseModel):
@@ -119,6 +119,20 @@ def kept(tasks: list[Task]) -> tuple[list[Code], list[str]]:
 @graph
 def skipped(tasks: list[Task]) -> list[Code]:
     results = each(write, on_error="skip", concurrency=2)(tasks)
+    assert_type(results, list[Code])
+    return results
+
+
+@graph
+def kept_for_some_failures(tasks: list[Task]) -> list[Code | Failed]:
+    results = each(write, on_error="keep", on=(TimeoutError, ValueError), at_least=2)(tasks)
+    assert_type(results, list[Code | Failed])
+    return results
+
+
+@graph
+def skipped_for_one_failure(tasks: list[Task]) -> list[Code]:
+    results = each(write, on_error="skip", on=BudgetExceeded, enough=2)(tasks)
     assert_type(results, list[Code])
     return results
 

@@ -116,6 +116,36 @@ async def in_a_swarm(task: Task, path: Path) -> Decimal:
         return result.usage.usd + stream.result.usage.usd
 
 
+async def for_somebody(task: Task, cache: Cache) -> Code:
+    one = write.with_options(resources={Database: Database()}, timeout=5)
+    inferred = {Database: Database(), Cache: cache}
+    several = solve.with_options(resources=inferred)
+    declared: dict[type, object] = {Cache: cache}
+    mapped = each(write).with_options(resources=declared).with_options(resources={})
+    assert_type((await run(several, task)).output, tuple[Code, list[str]])
+    assert_type((await run(mapped, [task])).output, list[Code])
+    return (await run(one, task)).output
+
+
+@node
+async def may_have(text: str) -> list[str]:
+    database = current().find(Database)
+    assert_type(database, Database | None)
+    return [] if database is None else await database.query(text)
+
+
+async def gone_on_with(task: Task) -> None:
+    async with Swarm(journal="runs.db") as swarm:
+        once = await swarm.run_as("one", solve, task)
+        assert_type(once, Run[tuple[Code, list[str]]])
+        shown = await swarm.run_as("two", solve, task=task, progress=True)
+        assert_type(shown, Run[tuple[Code, list[str]]])
+        resumed = await swarm.resume("two", solve, progress=True)
+        assert_type(resumed, Run[tuple[Code, list[str]]])
+        forked = await swarm.fork("two", solve, inputs={"task": task}, again=["solve/write"], progress=True)
+        assert_type(forked, Run[tuple[Code, list[str]]])
+
+
 async def with_models(task: Task) -> Code:
     model = OpenAIModel("gpt-4o-mini")
     async with Swarm(model=model, models=[model], journal="runs.db", resources={Database: Database()}, capture=False) as swarm:

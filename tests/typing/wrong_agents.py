@@ -92,6 +92,7 @@ no_type = agent(42)  # error
 no_output = agent()  # error
 tool_by_name = agent(Code, tools=["search"])  # error
 early_by_word = agent(list[Code], early="yes")  # error
+bad_truncated = agent(str, truncated="cut")  # error
 tool_of_numbers = agent(Code, tools=[search, 3])  # error
 one_tool = agent(Code, tools=search)  # error
 tool_result = agent(Code, tools=[search("x")[0]])  # error
@@ -109,6 +110,9 @@ settings_by_position = agent(Code, [search])  # error
 bad_message = Message.user(3)  # error
 bad_role = Message("robot", "hello")  # error
 bad_detail = Image("https://example.org/a.png", detail="max")  # error
+bad_content = Image.of("letters")  # error
+bad_file_detail = Image.read("a.png", detail="max")  # error
+bad_file = Image.read(b"GIF89a")  # error
 not_subscripted: str = write.render(Task(text=""))  # error
 wrong_render = write.render("text")  # error
 missing_render = drafts.render(Task(text=""))  # error

@@ -275,7 +275,6 @@ def no_node(chat: Sequence[Message], user: str) -> Report:
 
 
 no_members = team()  # error
-one_member = team(triage)  # error
 member_by_name = team(triage, "billing")  # error
 member_list = team([triage, billing])  # error
 member_without_chat = team(triage, no_chat)  # error
@@ -296,6 +295,9 @@ member_is_team = team(triage, team(triage, billing))  # error
 entry_is_race = team(race(triage, triage), billing)  # error
 team_option = team(triage, billing, rounds=3)  # error
 team_handoffs = team(triage, billing, handoffs="3")  # error
+nobody = team()  # error
+handoffs_to_nobody = team(triage, handoffs=2)  # error
+node_alone = team(no_agent)  # error
 team_for_one: Node[..., Said[Code]] = team(triage, billing)  # error
 team_for_output: Node[..., Code | Report] = team(triage, billing)  # error
 

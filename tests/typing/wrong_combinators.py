@@ -152,6 +152,11 @@ each_of_nothing = each(nothing)  # error
 each_of_text = each("write")  # error
 each_of_list = each([write])  # error
 each_ignored = each(write, on_error="ignore")  # error
+each_on_what = each(write, on=ValueError)  # error
+each_on_raise = each(write, on_error="raise", on=ValueError)  # error
+each_on_text = each(write, on_error="keep", on="ValueError")  # error
+each_on_value = each(write, on_error="skip", on=ValueError("x"))  # error
+each_on_cancelling = each(write, on_error="skip", on=KeyboardInterrupt)  # error
 each_unknown = each(write, parallel=3)  # error
 each_slow = each(write, concurrency="3")  # error
 each_wrong: Node[..., list[Report]] = each(write)  # error

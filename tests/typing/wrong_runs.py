@@ -77,6 +77,10 @@ async def in_a_swarm(task: Task) -> None:
             output: str = stream.output  # error
             print(stream.outputs, output, text)  # error
         await swarm.start(write, task)  # error
+        await swarm.run_as("one", write, task.text)  # error
+        await swarm.run_as("one", write, task, progress=1)  # error
+        await swarm.resume("one", write, progress="yes")  # error
+        await swarm.fork("one", write, progress=1)  # error
 
 
 bad_model = Swarm(model=4)  # error
@@ -86,6 +90,9 @@ bad_limits = Swarm(limits=4)  # error
 bad_journal = Swarm(journal=True)  # error
 bad_resources = Swarm(resources=[Database()])  # error
 bad_resource_key = Swarm(resources={"database": Database()})  # error
+resources_in_a_list = write.with_options(resources=[Database()])  # error
+resource_by_name = write.with_options(resources={"database": Database()})  # error
+resource_without_type = write.with_options(resources=Database())  # error
 unknown_limit = Limits(requests=3)  # error
 limits_by_position = Limits(3)  # error
 nameless = OpenAIModel()  # error
@@ -98,6 +105,8 @@ async def resources(task: Task) -> list[str]:
     await database.find(task.text)  # error
     name: str = current().get(Database)  # error
     current().get("Database")  # error
+    current().find("Database")  # error
+    await current().find(Database).query(task.text)  # error
     print(rows, name)
     return database.query("")  # error
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ForwardRef, Generic, ParamSpec, Protocol,
 
 from swarmlet.agents.output import Output, output_of
 from swarmlet.agents.prompt import Prompt, to_messages
-from swarmlet.agents.settings import AgentSettings
+from swarmlet.agents.settings import AgentSettings, Truncated
 from swarmlet.agents.tools import AnyTool, Tool, nodes_of, tools_of
 from swarmlet.engine.context import current
 from swarmlet.errors import GraphError
@@ -86,6 +86,7 @@ def agent(
     seed: int | None = None,
     fit: Fit | Sequence[Fit] | None = None,
     window: int | None = None,
+    truncated: Truncated = "raise",
     early: bool = False,
 ) -> AgentDecorator[T]:
     """Make a node of a prompt function: its parameters go in, its text (or messages) goes to a model, `output` comes back.
@@ -96,7 +97,8 @@ def agent(
     the tokens of each. Where a budget leaves less than `max_tokens`, the reply's cap is lowered, but not below `min_tokens`;
     without that it is not lowered. `model` is a name; without it the nearest `with_options(model=)` decides, then the
     swarm's default. `fit` are policies, `DropOldest()` say, that cut a conversation which has outgrown the model's window, or
-    the smaller `window` that you give it: tokens of the prompt and `max_tokens` together.
+    the smaller `window` that you give it: tokens of the prompt and `max_tokens` together. A reply that reaches `max_tokens` is
+    an error; with `truncated="keep"` a text is taken as it is, cut off.
     With `early=True`, an `each` over the output, or over a list in it, starts each item as soon as the model has written it.
     Results are the same as without. That is a bet on the reply: items that it has otherwise in the end, as it was sent back or
     asked for again, are stopped and run again, and what was spent on them is lost. So it is for steps that change nothing in
@@ -108,6 +110,7 @@ def agent(
     _check_numbers(max_turns=max_turns, max_tokens=max_tokens, repairs=repairs, temperature=temperature)
     _check_least(min_tokens, max_tokens, repairs=repairs)
     shape = output_of(output)
+    _check_truncated(truncated, output, shape)
     lists = _lists_of(output, shape, early=early)
     known = tools_of(tools)
     policies = _policies_of(fit)
@@ -128,6 +131,7 @@ def agent(
             seed=seed,
             policies=policies,
             window=window,
+            truncated=truncated,
             lists=lists,
             cache_key=_cache_key(origin_of(prompt), told, known, shape.format),
         )
@@ -158,6 +162,13 @@ def _check_window(window: int | None, max_tokens: int, policies: Sequence[Fit]) 
         raise GraphError(f"{user_line()}: agent(window={window}) leaves no room for a prompt beside max_tokens={max_tokens}")
     if not policies:
         raise GraphError(f"{user_line()}: agent(window={window}) is for what fit= does, so it needs a policy: fit=DropOldest()")
+
+
+def _check_truncated(truncated: object, output: object, shape: Output[Any]) -> None:  # Any: whether it is text is looked at
+    if truncated not in ("raise", "keep"):
+        raise GraphError(f"{user_line()}: agent(truncated=) is 'raise' or 'keep', not {truncated!r}")
+    if truncated == "keep" and shape.schema is not None:
+        raise GraphError(f"{user_line()}: agent(truncated='keep') is for str; half a {show(output)} would be none")
 
 
 def _cache_key(origin: str, instructions: str, tools: Sequence[Tool], answer: ReplyFormat | None) -> str:
@@ -231,7 +242,7 @@ def _make(
             is_async=True,
             retries_itself=True,
             offers=settings.lists is not None,
-            calls=settings.max_turns,
+            calls=settings.turns,
             tools=nodes_of(settings.tools),
             effects=tuple(tool.name for tool in settings.tools if tool.effects),
             facts=partial(_seen_by_models, settings),

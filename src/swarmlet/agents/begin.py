@@ -28,11 +28,12 @@ def begin(
         request=settings.request(model.name, messages),
         tools={tool.name: tool for tool in settings.tools},
         output=settings.output,
-        max_turns=settings.max_turns,
+        max_turns=settings.turns,
         repairs=settings.repairs,
         min_tokens=settings.min_tokens,
         policies=settings.policies,
         window=settings.window,
         drafts=settings.lists.drafts(step) if settings.lists is not None else None,
         ends=ends,
+        cut_will_do=settings.truncated == "keep",
     )

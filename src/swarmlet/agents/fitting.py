@@ -17,36 +17,49 @@ from swarmlet.models.base import Message
 from swarmlet.models.fit import Cut, DropOldest, Fit, Fitted, Room, Truncate, blocks
 
 if TYPE_CHECKING:
+    from swarmlet.agents.kept import Change
     from swarmlet.models.base import ChatRequest
     from swarmlet.models.profiles import Profile
 
 
-async def fitted(
-    request: ChatRequest, policies: Sequence[Fit], profile: Profile, window: int | None = None
-) -> tuple[ChatRequest, tuple[Cut, ...]]:
-    """The request, cut by the policies in their order until it fits the window beside its reply; and what was cut.
+@final
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """A request that was made to fit, and how."""
+
+    request: ChatRequest
+    cuts: tuple[Cut, ...] = ()
+    changes: tuple[Change, ...] = ()
+    """What each policy has made of the messages, if it has changed any."""
+
+
+async def fitted(request: ChatRequest, policies: Sequence[Fit], profile: Profile, window: int | None = None) -> Fitting:
+    """The request, cut by the policies in their order until it fits the window beside its reply.
 
     That is the model's window, or a smaller one that the agent has. It may still be too long: a policy does what its rules
     allow. The check before the call says so then.
     """
     windows = [one for one in (window, profile.context_window) if one is not None]
     if not policies or not windows:
-        return request, ()
+        return Fitting(request)
     counter = await counter_of(profile)
     counted = await count(request, profile)
     limit = min(windows) - request.max_tokens
     if counted.worst <= limit:
-        return request, ()
+        return Fitting(request)
     around = counted.estimate - sum(message.tokens.estimate for message in counted.messages)
     room = Room(limit - around, counter)
     messages = request.messages
     cuts: tuple[Cut, ...] = ()
+    changes: list[Change] = []
     for policy in policies:
         if room.holds(messages):
             break
         result = await _cut(policy, messages, room)
+        if result.messages != messages:
+            changes.append((messages, result.messages))
         messages, cuts = result.messages, (*cuts, *result.cuts)
-    return replace(request, messages=messages), cuts
+    return Fitting(replace(request, messages=messages), cuts, tuple(changes))
 
 
 async def _cut(policy: Fit, messages: tuple[Message, ...], room: Room) -> Fitted:

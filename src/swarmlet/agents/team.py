@@ -62,7 +62,11 @@ class Said(Generic[T_co]):
     spoke: tuple[str, ...]
     """The members that had the conversation, in order; the last one answered."""
     chat: tuple[Message, ...]
-    """The conversation with the answer, tools and handoffs included: extend it to go on."""
+    """The conversation that the team was given, with all that was said and done, tools and handoffs included."""
+    kept: tuple[Message, ...]
+    """The same as `fit=` has left it for the last member: go on from this, and nothing is cut, or summed up, twice."""
+    new: tuple[Message, ...]
+    """What this run has added to the conversation: the end of `chat`, for who keeps the whole of it elsewhere."""
 
 
 class Member(Protocol[P, T_co]):
@@ -78,6 +82,10 @@ class Member(Protocol[P, T_co]):
     def render(self, chat: Chat, /, *args: P.args, **kwargs: P.kwargs) -> tuple[Message, ...]:
         """As of an agent."""
         ...
+
+
+@overload
+def team(entry: Member[P, A], /) -> Node[Concatenate[Chat, P], Said[A]]: ...
 
 
 @overload
@@ -124,12 +132,13 @@ def team(*members: Callable[..., object], handoffs: int = 5) -> Node[..., object
     is up to its prompt function. Further arguments are the same for all members. Each member has its own instructions, tools
     and model, and the text of its docstring tells the others what it is for. When a model calls `hand_to_NAME`, the member of
     that name goes on, and sees all that was said and done. After `handoffs` of them the member that is reached must answer.
-    The result says who answered, what, who else had the conversation, and the conversation itself, to go on from.
+    The result says who answered, what, who else had the conversation, and the conversation itself, to go on from. A team of one
+    is for that: an agent that talks on and on.
 
     Members have the paths `team/NAME`, `team/NAME~2`. Raises `GraphError` for members that are no such agents.
     """
     here = user_line()
-    problems = [] if len(members) > 1 else ["it needs two members or more, the one that begins first"]
+    problems = [] if members else ["it needs members, the one that begins first"]
     if not isinstance(cast("object", handoffs), int) or isinstance(handoffs, bool) or handoffs < 0:
         problems.append(f"handoffs= must be a whole number of at least 0, not {handoffs!r}")
     agents = [cast("AnyAgent", member) for member in members]
@@ -146,15 +155,17 @@ def team(*members: Callable[..., object], handoffs: int = 5) -> Node[..., object
             entry=names[0],
             members={one.name: _member(one, [other for other in agents if other is not one]) for one in agents},
             closers={one.name: _member(one, []) for one in agents},
-            handoffs=handoffs,
+            handoffs=handoffs if len(agents) > 1 else 0,
             answer=_said,
         ),
         origin=agents[0].origin,
     )
 
 
-def _said(spoke: Sequence[str], answer: Spoken) -> Said[object]:
-    return Said(by=spoke[-1], output=answer.output, spoke=tuple(spoke), chat=tuple(cast("Chat", answer.chat)))
+def _said(spoke: Sequence[str], answer: Spoken, given: object) -> Said[object]:
+    chat, kept = (tuple(cast("Chat", one)) for one in (answer.chat, answer.kept))
+    new = chat[len(cast("Chat", given)) :]
+    return Said(by=spoke[-1], output=answer.output, spoke=tuple(spoke), chat=chat, kept=kept, new=new)
 
 
 def _unfit(member: object) -> list[str]:
@@ -185,10 +196,10 @@ def _member(agent: AnyAgent, others: Sequence[AnyAgent]) -> AnyNode:
         if isinstance(answer, tuple):
             (end,) = cast("tuple[ToolCall]", answer)
             return HandedOver(targets[end.name], _why(end), said)
-        return Spoken(answer, said)
+        return Spoken(answer, said, conversation.kept(tuple(chat), messages))
 
     member = copy.copy(agent)
-    shape = replace(cast("Leaf", agent.shape), call=call)
+    shape = replace(cast("Leaf", agent.shape), call=call, calls=settings.turns)
     options = agent.options
     if options.fallback is not None:  # it speaks in the member's place
         options = replace(options, fallback=_member(cast("AnyAgent", options.fallback), others))

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from swarmlet.agents.call import Call
 from swarmlet.agents.fanout import all_of
 from swarmlet.agents.fitting import fitted
+from swarmlet.agents.kept import kept_of
 from swarmlet.agents.output import complaint
 from swarmlet.agents.recalled import Recalled, recalled
 from swarmlet.agents.uses import ToolUse
@@ -31,6 +32,7 @@ from swarmlet.trace.events import CallFitted, CutMessage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from swarmlet.agents.kept import Change
     from swarmlet.agents.output import Output
     from swarmlet.agents.sharing import Replies
     from swarmlet.agents.tools import Tool
@@ -69,13 +71,17 @@ class Conversation(Generic[T]):
     """Makes one who begins with the items of the output while a reply is written, if anybody does."""
     ends: frozenset[str] = frozenset()
     """Tools that end the conversation when the model calls them."""
+    cut_will_do: bool = False
+    """Whether a text that reached the cap on its tokens is taken as it is."""
     said: tuple[Message, ...] = ()
     """What was said and done since it began, whatever was cut from the request meanwhile."""
+    changes: list[Change] = field(default_factory=list["Change"])
+    """What policies have cut of it, in order."""
     asked: list[ChatRequest] = field(default_factory=list["ChatRequest"])
     """The requests of its turns."""
     past: Recalled | None = None
     """What the record has of it, if an earlier process has begun it."""
-    kept: list[Digest | None] = field(default_factory=list["Digest | None"])
+    digests: list[Digest | None] = field(default_factory=list["Digest | None"])
     """The record of the messages so far: each is kept once, however many turns repeat it."""
 
     async def run(self) -> T:
@@ -94,6 +100,7 @@ class Conversation(Generic[T]):
 
     async def _turns(self) -> T | tuple[ToolCall]:
         if self.past is not None and (opening := self.past.opening()):
+            self.changes.append((self.request.messages, opening))
             self.request = replace(self.request, messages=opening)
         asked = self.step.recorder.keep(replace(self.request, messages=()), _encode_request)
         for turn in range(1, self.max_turns + 1):
@@ -131,22 +138,29 @@ class Conversation(Generic[T]):
                 return (end,)
             elif not last:  # else nobody would hear what the tools give
                 await self._use_tools(reply, turn)
-        raise TurnsExhausted(f"the agent still called tools in the last of its max_turns={self.max_turns} turns")
+        limit = f"the last of its max_turns={self.max_turns} turns" if self.tools else "place of an answer, and it has none"
+        raise TurnsExhausted(f"the agent still called tools in {limit}")
+
+    def kept(self, chat: tuple[Message, ...], opening: tuple[Message, ...]) -> tuple[Message, ...]:
+        """The conversation `chat`, which began with `opening` here, as it is left: what was cut is cut, too."""
+        return kept_of(chat, opening, self.said, self.changes, self.request.messages)
 
     async def _fit(self, turn: int) -> None:
         """Cut the conversation if it would not fit; what is cut stays cut, so that later turns share the prefix."""
-        self.request, cuts = await fitted(self.request, self.policies, self.model.profile, self.window)
-        if cuts:
-            self.kept.clear()
+        fitting = await fitted(self.request, self.policies, self.model.profile, self.window)
+        self.request, cuts = fitting.request, fitting.cuts
+        if fitting.changes:
+            self.changes += fitting.changes
+            self.digests.clear()
         if cuts and not (self.past is not None and self.past.was_cut(turn)):
             recorder = self.step.recorder
             told = tuple(CutMessage(cut.index, cut.role, cut.before, cut.after) for cut in cuts)
             recorder.emit(CallFitted(at=recorder.now(), path=self.step.path, turn=turn, cuts=told))
 
     def _keep_messages(self) -> tuple[Digest | None, ...]:
-        new = self.request.messages[len(self.kept) :]
-        self.kept += [self.step.recorder.keep(message, _encode_message) for message in new]
-        return tuple(self.kept)
+        new = self.request.messages[len(self.digests) :]
+        self.digests += [self.step.recorder.keep(message, _encode_message) for message in new]
+        return tuple(self.digests)
 
     def _check(self, reply: ChatReply) -> None:
         """Raise for a reply that is no answer."""
@@ -155,12 +169,17 @@ class Conversation(Generic[T]):
         if reply.finish_reason == "content_filter":
             raise ContentFiltered("the provider's content filter withheld the reply", request_id=reply.request_id)
         if reply.finish_reason == "length":
-            lowered = reply.output_tokens < self.request.max_tokens and self.min_tokens is not None
-            remedy = "its budget left no more" if lowered else f"raise max_tokens= of the agent (now {self.request.max_tokens})"
-            raise ReplyTruncated(
-                f"the reply was cut off at {reply.output_tokens} tokens; {remedy}, or ask for less",
-                request_id=reply.request_id,
-            )
+            is_text = self.output.schema is None and bool(reply.text) and not reply.tool_calls
+            if not (is_text and self.cut_will_do):
+                raise self._truncated(reply, is_text=is_text)
+
+    def _truncated(self, reply: ChatReply, *, is_text: bool) -> ReplyTruncated:
+        lowered = reply.output_tokens < self.request.max_tokens and self.min_tokens is not None
+        remedy = "its budget left no more" if lowered else f"raise max_tokens= of the agent (now {self.request.max_tokens})"
+        others = 'ask for less, or take it as it is: agent(truncated="keep")' if is_text else "or ask for less"
+        return ReplyTruncated(
+            f"the reply was cut off at {reply.output_tokens} tokens; {remedy}, {others}", request_id=reply.request_id
+        )
 
     def _send_back(self, reply: ChatReply, error: ValidationError, *, last: bool) -> None:
         wrong = complaint(error)

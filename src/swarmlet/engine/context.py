@@ -79,16 +79,33 @@ class Current:
         return get_logger().bind(run=self.state.id, path=self.path)
 
     def get(self, resource: type[R]) -> R:
-        """The swarm's resource of this type. Raises `SwarmletError` that names those that there are."""
+        """The resource of this type: of the nearest node that has one (`with_options(resources=)`), or else of the swarm.
+
+        Raises `SwarmletError` that names those that there are.
+        """
+        own = self.scope.resources
+        if own is not None and resource in own.by_type:
+            return cast("R", own.by_type[resource])
         try:
             return cast("R", self.state.resources[resource])
         except KeyError:
-            given = {kind.__name__ for kind in self.state.resources if not kind.__module__.startswith("swarmlet.")}
-            known = ", ".join(sorted(given)) or "none"
-            raise SwarmletError(
-                f"step {self.path!r} asks for a {resource.__name__}, which the swarm does not have (it has: {known}); "
-                f"give it: Swarm(resources={{{resource.__name__}: ...}})"
-            ) from None
+            raise SwarmletError(self._lacks(resource)) from None
+
+    def find(self, resource: type[R]) -> R | None:
+        """As `get`, but `None` where there is no resource of this type."""
+        own = self.scope.resources
+        given = self.state.resources if own is None or resource not in own.by_type else own.by_type
+        return cast("R | None", given.get(resource))
+
+    def _lacks(self, resource: type) -> str:
+        own = self.scope.resources
+        given = {*self.state.resources, *(own.by_type if own is not None else ())}
+        known = ", ".join(sorted({kind.__name__ for kind in given if not kind.__module__.startswith("swarmlet.")})) or "none"
+        name = resource.__name__
+        return (
+            f"step {self.path!r} asks for a {name}, which neither the nodes around it nor the swarm have (they have: {known}); "
+            f"give it to a run, node.with_options(resources={{{name}: ...}}), or to all, Swarm(resources={{{name}: ...}})"
+        )
 
     async def run(self, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `node` as a child of this step: under its options, its cancellation and its trace.

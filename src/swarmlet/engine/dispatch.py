@@ -11,6 +11,8 @@ A slice of the budgets around the step is reserved while it is away: all that th
 own where others are to spend beside it. The slice goes along as a budget, and what was not used of it comes back with the
 answer. If none comes, as the step is cancelled or its run given up, all of the slice counts as used: nobody here knows.
 
+Resources of a subtree never leave their process, so a step under them is refused, unless its own definition has them.
+
 Retries stay where they are defined: the worker tries again as its own definition of the node says, and nothing is tried again
 here.
 """
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 
 from swarmlet.engine.answers import without_contents
-from swarmlet.engine.portable import Arguments, Parcel, Terms, portable, read
+from swarmlet.engine.portable import Arguments, Parcel, Terms, check_resources, portable, read
 from swarmlet.errors import BudgetExceeded, DeadlineExceeded, StepFailed, SwarmletError
 from swarmlet.policy.account import Need
 from swarmlet.policy.amount import EXACT, Price
@@ -55,9 +57,11 @@ _DEAREST = Decimal(999_999)
 async def dispatched(step: Step, scope: Scope, state: RunState, dispatcher: Dispatcher) -> object:
     """The result of a step that a worker executes. Raises what its failure is here."""
     node = step.node
+    place = portable(node)
+    check_resources(node, place, scope.resources)
     parcel = Parcel(
         run=_child_id(state.id, step.path),
-        node=portable(node),
+        node=place,
         arguments=Arguments.of(node, step.args, step.kwargs),
         terms=_terms(step, scope, state),
         parent=state.id,

@@ -173,8 +173,8 @@ class Frame(ABC):
     def finished(self, key: int, value: object) -> None:
         """The child `key` has returned `value`."""
 
-    def handles(self, key: int) -> bool:
-        """Whether this frame goes on if its child `key` fails; if not, it fails too. Asked before `failed` is told."""
+    def handles(self, key: int, error: Exception) -> bool:
+        """Whether this frame goes on if its child `key` fails so; if not, it fails too. Asked before `failed` is told."""
         return False
 
     def failed(self, key: int, error: Exception) -> None:

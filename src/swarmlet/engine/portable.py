@@ -35,6 +35,7 @@ from swarmlet.trace.events import RunId
 
 if TYPE_CHECKING:
     from swarmlet.graph.shape import AnyNode
+    from swarmlet.policy.resources import Resources
     from swarmlet.trace.encode import Encoder
 
 _NO_SCHEMA = (PydanticUserError, SchemaError)
@@ -296,6 +297,21 @@ def limits_of(budget: Budget | None) -> dict[str, Any]:  # Any: by kind, whole n
     return {**limits, **({"seconds": budget.seconds} if budget.seconds is not None else {})}
 
 
+def check_resources(node: AnyNode, path: str, given: Resources | None) -> None:
+    """Raise `GraphError` if whoever imports `node` from `path` would not have the resources that it is given here."""
+    if given is None:
+        return
+    there = cast("AnyNode", _object_at(path)).options.resources
+    known: Mapping[type, object] = there.by_type if there is not None else {}
+    missing = sorted(kind.__name__ for kind, value in given.by_type.items() if kind not in known or known[kind] is not value)
+    if missing:
+        raise GraphError(
+            f"{node.name!r} is for another process, and under resources= of {', '.join(missing)}, which never leave this one: "
+            "set them only on the nodes that need them, give the node what it needs of them as arguments, or have the swarm "
+            "of its workers open them"
+        )
+
+
 _CROSSING = ("model", "priority", "cache", "timeout", "concurrency", "deadline", "budget")
 _STAYING = ("queue",)
 
@@ -304,6 +320,7 @@ def terms_of(node: AnyNode) -> Terms:
     """The options by which `node` differs from what its import path leads to. Raises `GraphError` for one that cannot cross."""
     path = portable(node)
     there = cast("AnyNode", _object_at(path))
+    check_resources(node, path, node.options.resources)
     if stuck := _stuck(node, there):
         raise GraphError(
             f"{node.name!r} has {', '.join(f'{name}=' for name in stuck)}, which may hold code and cannot cross to another "

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias, final
 
 from swarmlet.engine.keep import keep_values
 from swarmlet.engine.restore import NOTHING, restored, same_input
-from swarmlet.engine.step import Faulted, Finished
-from swarmlet.errors import StepFailed, SwarmletError
+from swarmlet.engine.step import EarlierFailure, Faulted, Finished
+from swarmlet.errors import StepFailed
 from swarmlet.graph.types import show
 from swarmlet.policy.amount import NOTHING as NO_AMOUNT
 from swarmlet.policy.amount import Amount, Spent
@@ -29,18 +29,6 @@ if TYPE_CHECKING:
     from swarmlet.trace.events import CallStarted, Digest, RunId, State
     from swarmlet.trace.past import Past, PastStep, Reply
     from swarmlet.trace.record import Recorder
-
-
-class EarlierFailure(SwarmletError):
-    """A step failed in an earlier process, which recorded the class of its exception (`type`) and its text."""
-
-    def __init__(self, type_: str, message: str) -> None:
-        self.type = type_
-        self.message = message
-        super().__init__(type_, message)
-
-    def __str__(self) -> str:
-        return ": ".join(filter(None, (self.type, self.message)))
 
 
 @final
@@ -240,12 +228,13 @@ def _total(costs: Iterable[_Cost]) -> Spent:
 
 def _cost(started: CallStarted, ended: CallEnded | None) -> _Cost:
     if ended is None or ended.unknown_cost:
-        return _amount(started.input_at_most, started.max_tokens, price_of(started.usd_at_most)), True
+        return _amount(1, started.input_at_most, started.max_tokens, price_of(started.usd_at_most)), True
     usage = call_usage(ended)
     told = ended.state != "finished" or ended.usd is not None
-    return _amount(usage.input_tokens, usage.output_tokens, usage.usd if told else price_of(started.usd_at_most)), False
+    usd = usage.usd if told else price_of(started.usd_at_most)
+    return _amount(usage.requests, usage.input_tokens, usage.output_tokens, usd), False
 
 
-def _amount(input_tokens: int, output_tokens: int, usd: Decimal | None) -> Amount:
+def _amount(requests: int, input_tokens: int, output_tokens: int, usd: Decimal | None) -> Amount:
     """The cost of one attempt. Nothing is below 0: what somebody else has written must not make room in a budget."""
-    return Amount(1, max(input_tokens, 0), max(output_tokens, 0), max(usd or Decimal(0), Decimal(0)))
+    return Amount(requests, max(input_tokens, 0), max(output_tokens, 0), max(usd or Decimal(0), Decimal(0)))

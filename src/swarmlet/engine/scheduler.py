@@ -190,7 +190,7 @@ class Scheduler:
     def fail(self, frame: Frame | None, key: int, error: Exception) -> None:
         """Child `key` of `frame` has failed: the nearest frame that handles that goes on, or the whole fails."""
         while frame is not None:
-            if frame.handles(key):
+            if frame.handles(key, error):
                 if not self.over:
                     frame.failed(key, error)
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, final
 
-from swarmlet.errors import BudgetExceeded, RunError, StepFailed, StepsFailed
+from swarmlet.errors import BudgetExceeded, RunError, StepFailed, StepsFailed, SwarmletError
 from swarmlet.trace.encode import text_of
 
 if TYPE_CHECKING:
@@ -154,6 +154,37 @@ def ran_out(errors: Iterable[Exception], scope: str) -> BudgetExceeded | None:
     return own[0] if own and len(own) == len(every) else None
 
 
+@final
+class EarlierFailure(SwarmletError):
+    """A step failed in an earlier process, which recorded the class of its exception (`type`) and its text."""
+
+    def __init__(self, type_: str, message: str) -> None:
+        self.type = type_
+        self.message = message
+        super().__init__(type_, message)
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.type, self.message)))
+
+    def is_of(self, kinds: Iterable[type[Exception]]) -> bool:
+        """Whether it may have been one of these. The record has the name of a class; of several failures it has no classes."""
+        if self.type in _OF_SEVERAL:
+            return True
+        stack, seen = list(kinds), set[type[Exception]]()
+        while stack:
+            kind = stack.pop()
+            if kind is Exception or kind.__name__ == self.type:
+                return True
+            if kind not in seen:
+                seen.add(kind)
+                stack += kind.__subclasses__()
+        return False
+
+
+_OF_SEVERAL = frozenset({"NoQuorum", "StepFailed", "StepsFailed"})
+"""Failures that stand in the record for those of several steps. A run that went on after one has handled it, and will again."""
+
+
 def only_of(error: Exception, kinds: type[Exception] | tuple[type[Exception], ...]) -> bool:
     """Whether everything that an error stands for is, or was caused by, an exception of these kinds."""
     return all(_is_of(reason, kinds) for reason in _reasons(error))
@@ -161,6 +192,8 @@ def only_of(error: Exception, kinds: type[Exception] | tuple[type[Exception], ..
 
 def _is_of(error: Exception, kinds: type[Exception] | tuple[type[Exception], ...]) -> bool:
     """Looks at the causes of failed steps; what their own code caught on the way does not count."""
+    if isinstance(error, EarlierFailure):
+        return error.is_of(kinds if isinstance(kinds, tuple) else (kinds,))
     if isinstance(error, kinds):
         return True
     cause = error.__cause__ if isinstance(error, RunError) else None

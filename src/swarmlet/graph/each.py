@@ -22,13 +22,14 @@ from typing import (
 
 from pydantic import ConfigDict, Field
 
+from swarmlet.errors import BudgetExceeded
 from swarmlet.graph.arms import count_problems, refuse
 from swarmlet.graph.effects import acts
 from swarmlet.graph.lift import as_node
 from swarmlet.graph.node import Node
 from swarmlet.graph.shape import Composite, Part
 from swarmlet.graph.source import user_line
-from swarmlet.policy.checks import is_count
+from swarmlet.policy.checks import is_count, no_kinds
 
 if TYPE_CHECKING:
     from swarmlet.graph.draw import Canvas, Ends
@@ -38,6 +39,7 @@ P = ParamSpec("P")
 A = TypeVar("A")
 B = TypeVar("B")
 OnError: TypeAlias = Literal["raise", "keep", "skip"]
+Kinds: TypeAlias = type[Exception] | tuple[type[Exception], ...]
 
 
 @final
@@ -69,6 +71,13 @@ class EachShape(Composite):
     at_least: int | None = None
     enough: int | None = None
     warm: bool = False
+    on: Kinds | None = None
+    """The failures that are kept or skipped; all of them if it is `None`."""
+
+    @property
+    def outlives_budgets(self) -> bool:
+        """Whether an item over which a budget runs out is kept or skipped."""
+        return self.on_error != "raise" and (self.on is None or issubclass(BudgetExceeded, self.on))
 
     @property
     def ends_early(self) -> bool:
@@ -109,6 +118,7 @@ def each(
     *,
     concurrency: int | None = None,
     on_error: Literal["skip"],
+    on: Kinds | None = None,
     at_least: int | None = None,
     enough: int | None = None,
     warm: bool = False,
@@ -121,6 +131,7 @@ def each(
     *,
     concurrency: int | None = None,
     on_error: Literal["keep"],
+    on: Kinds | None = None,
     at_least: int | None = None,
     warm: bool = False,
 ) -> Node[Concatenate[Sequence[A] | AsyncIterable[A], P], list[B | Failed]]: ...
@@ -131,6 +142,7 @@ def each(
     *,
     concurrency: int | None = None,
     on_error: OnError = "raise",
+    on: Kinds | None = None,
     at_least: int | None = None,
     enough: int | None = None,
     warm: bool = False,
@@ -144,7 +156,9 @@ def each(
     they arrive, and are asked for only as fast as `concurrency` allows. Item i has the path `name[i]`, from 0.
 
     When an item fails, `on_error="raise"` stops the others and fails; `"keep"` puts a `Failed` in its place, and what the
-    others paid for is kept; `"skip"` leaves it out. With `at_least`, keeping and skipping have a bound: the map fails as soon
+    others paid for is kept; `"skip"` leaves it out. `on` names the failures that are kept or skipped, such as
+    `(BudgetExceeded, ReplyTruncated)`: what failed, or what caused that, is one of them; any other stops the others and fails
+    the map, as a wrong key would fail every item. With `at_least`, keeping and skipping have a bound: the map fails as soon
     as fewer items than that can succeed, with one `StepFailed` that has all causes. With `enough`, the map is done as soon as
     so many items have succeeded: the others are cancelled and left out.
 
@@ -160,7 +174,9 @@ def each(
         problems.append(f"on_error= is 'raise', 'keep' or 'skip', not {on_error!r}")
     if not isinstance(cast("object", warm), bool):
         problems.append(f"warm= is True or False, not {warm!r}")
-    problems += _contradictions(on_error, at_least, enough)
+    if on is not None and (wrong := no_kinds(on)):
+        problems.append(f"on= {wrong}, not {on!r}")
+    problems += _contradictions(on_error, on, at_least, enough)
     refuse(user_line(), f"each({node.name})", problems)
     item = node.signature.parameters[0].annotation
     result = node.signature.returns
@@ -169,13 +185,15 @@ def each(
     return Node(
         name=node.name,
         signature=node.signature.with_first(Union[sources], cast("Any", list)[given]),  # noqa: UP007  # as above
-        shape=EachShape(node, concurrency, on_error, at_least, enough, warm),
+        shape=EachShape(node, concurrency, on_error, at_least, enough, warm, on),
         origin=node.origin,
         doc=node.__doc__,
     )
 
 
-def _contradictions(on_error: OnError, at_least: int | None, enough: int | None) -> Iterator[str]:
+def _contradictions(on_error: OnError, on: object, at_least: int | None, enough: int | None) -> Iterator[str]:
+    if on is not None and on_error == "raise":
+        yield "on= cannot apply: it names what on_error='keep' or 'skip' is for, and with 'raise' every failure fails the map"
     if at_least is not None and on_error == "raise":
         yield "at_least= cannot apply: with on_error='raise' every item must succeed; choose 'keep' or 'skip'"
     if enough is not None and on_error == "keep":

@@ -188,8 +188,8 @@ class _Reader:
         return ascii(value) if isinstance(value, str) else self._speller.constant(value)
 
 
-_FREE = frozenset({"concurrency", "warm", "budget"})
-"""Fields of shapes that are options, or say only how many steps run at once."""
+_FREE = frozenset({"concurrency", "warm", "budget", "on"})
+"""Fields of shapes that are options, say only how many steps run at once, or which failures an item may have."""
 _STARS: Mapping[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 _WORDS = frozenset({"description", "title", "examples"})
 _MAPS = frozenset({"properties", "$defs", "patternProperties", "dependentSchemas"})

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from swarmlet.errors import GraphError
 from swarmlet.graph.building import wire
@@ -18,6 +20,7 @@ from swarmlet.graph.signature import misfits, stricter
 from swarmlet.graph.source import user_line
 from swarmlet.graph.types import fits, show, without_sources
 from swarmlet.policy.options import Options
+from swarmlet.policy.resources import Resources
 from swarmlet.trace.encode import encoder
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from swarmlet.graph.shape import AnyNode, Shape
     from swarmlet.graph.signature import Signature
     from swarmlet.policy.budget import Budget
+    from swarmlet.policy.resources import Kind
     from swarmlet.policy.retry import Retry
     from swarmlet.trace.encode import Encoder
 
@@ -115,6 +119,7 @@ class Node(Generic[P, T_co]):
         # A node of more general result takes more general fallbacks, and gives itself as such: sound, as nodes never change.
         fallback: Fallback[P, T_co] | None = None,
         fallback_on: type[Exception] | tuple[type[Exception], ...] | None = None,
+        resources: Mapping[Kind, object] | None = None,
     ) -> Self:
         """A node like this one with options that apply to everything under it; see `Options`.
 
@@ -122,7 +127,10 @@ class Node(Generic[P, T_co]):
         arguments that is run if this one fails, after all its retries; its path is `name/~` and its own name, and it runs under
         the options around this node, not under its own. With `fallback_on` it is run after some failures only, such as
         `(ReplyTruncated, BudgetExceeded)`: what failed, or what caused that, is one of them. `queue` names the workers that
-        execute the node, where the swarm has workers. Raises `GraphError` for an option that cannot apply to this node.
+        execute the node, where the swarm has workers. `resources` are what `current().get(type)` gives in this node and under
+        it, in the tools of agents too: values by type, before those of the nodes around it and of the swarm. They are not
+        recorded, so whoever resumes the run hands them in again. Raises `GraphError` for an option that cannot apply to this
+        node.
         """
         other = as_fallback(self, fallback) if fallback is not None else None
         given = Options(
@@ -138,6 +146,7 @@ class Node(Generic[P, T_co]):
             queue=queue,
             fallback=other,
             fallback_on=fallback_on,
+            resources=Resources.of(resources) if resources is not None else None,
         )
         options = self.options.update(given)
         problems = list(self.shape.refuses(options))
@@ -199,6 +208,23 @@ def as_fallback(node: AnyNode, fallback: object) -> AnyNode:
         gives = f"{other.name!r} gives {show(other.signature.returns)}"
         raise GraphError(f"{here}: {gives}, but {node.name!r} gives {show(node.signature.returns)}")
     return other
+
+
+_WITHOUT: WeakKeyDictionary[AnyNode, AnyNode] = WeakKeyDictionary()
+
+
+def without_resources(node: AnyNode) -> AnyNode:
+    """The same node for what is kept of a run, which must not hold what its caller has given it."""
+    options = node.options
+    fallback = cast("AnyNode | None", options.fallback)
+    other = without_resources(fallback) if fallback is not None else None
+    if options.resources is None and other is fallback:
+        return node
+    found = _WITHOUT.get(node)
+    if found is None:
+        found = _WITHOUT[node] = copy.copy(node)
+        vars(found)["options"] = replace(options, resources=None, fallback=other)
+    return found
 
 
 def step_name(name: str) -> str:

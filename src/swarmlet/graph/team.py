@@ -30,6 +30,8 @@ class Spoken:
 
     output: object
     chat: object
+    kept: object
+    """The same as this member's `fit=` has left it."""
 
 
 @final
@@ -45,12 +47,12 @@ class TeamShape(Composite):
     members: Mapping[str, AnyNode]
     closers: Mapping[str, AnyNode]
     handoffs: int
-    answer: Callable[[Sequence[str], Spoken], object]
-    """The result, from who spoke and what the last one said."""
+    answer: Callable[[Sequence[str], Spoken, object], object]
+    """The result, from who spoke, what the last one said, and the conversation that the team was given."""
 
     def draw(self, canvas: Canvas, label: str) -> Ends:
         """A frame around the members, with arrows for handing over."""
-        with canvas.frame(f"{label}, at most {self.handoffs} handoffs"):
+        with canvas.frame(f"{label}, at most {self.handoffs} handoffs" if len(self.members) > 1 else label):
             boxes = {name: node.shape.draw(canvas, name) for name, node in self.members.items()}
         for name, (_, out) in boxes.items():
             for other, (into, _) in boxes.items():

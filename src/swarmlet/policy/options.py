@@ -1,8 +1,8 @@
 """What `node.with_options(...)` sets, and the one rule by which it reaches the steps below.
 
-Options apply to the whole subtree. The nearest wins for what chooses (`model`, `retry`); what limits adds up: each
-`timeout`, `deadline`, `reserve` and `concurrency` holds for everything under the node that set it, and so do those of the
-nodes around it. `fallback`, `fallback_on` and `queue` are of the one node that set them.
+Options apply to the whole subtree. The nearest wins for what chooses (`model`, `retry`, and of `resources` each type); what
+limits adds up: each `timeout`, `deadline`, `reserve` and `concurrency` holds for everything under the node that set it, and so
+do those of the nodes around it. `fallback`, `fallback_on` and `queue` are of the one node that set them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from swarmlet.errors import GraphError
 from swarmlet.policy.account import Keep
 from swarmlet.policy.budget import Budget
-from swarmlet.policy.checks import is_count, is_duration
+from swarmlet.policy.checks import is_count, is_duration, no_kinds
 from swarmlet.policy.retry import Retry
 
 if TYPE_CHECKING:
     from swarmlet.policy.account import Account
+    from swarmlet.policy.resources import Resources
     from swarmlet.policy.taker import Taker
 
 
@@ -54,6 +55,8 @@ class Options:
     """The node that is run with the same arguments if this one has failed for good. (Policies know no graph, so `object`.)"""
     fallback_on: type[Exception] | tuple[type[Exception], ...] | None = None
     """Which failures the fallback is for: what failed, or its cause, is one of these, and so are all if several failed."""
+    resources: Resources | None = None
+    """What `current().get(type)` gives in this subtree; of other types, what the nodes around it and the swarm have."""
 
     def __post_init__(self) -> None:
         for name, problem in _PROBLEMS.items():
@@ -180,10 +183,18 @@ class Scope:
     """Whether a budget that runs out here ends the harvest, and nothing nearer handles that failure."""
     taker: Taker | None = None
     """Who begins with items of the step's result before the step has ended."""
+    resources: Resources | None = None
+    """What `current().get(type)` finds before it asks the swarm."""
 
     def enter(self, options: Options) -> Scope:
         """The scope inside a node with these options."""
-        if options.model is None and options.retry is None and options.cache is None and options.priority is None:
+        if (
+            options.model is None
+            and options.retry is None
+            and options.cache is None
+            and options.priority is None
+            and options.resources is None
+        ):
             return self
         return replace(
             self,
@@ -191,6 +202,7 @@ class Scope:
             retry=options.retry or self.retry,
             cache=self.cache if options.cache is None else options.cache and not self.independent,
             priority=self.priority if options.priority is None else options.priority,
+            resources=self.resources if options.resources is None else options.resources.over(self.resources),
         )
 
     def sampled(self) -> Scope:
@@ -291,13 +303,6 @@ def _queue(value: object) -> str:
     return "" if named else "is the name of a queue, without spaces"
 
 
-def _kinds(value: object) -> str:
-    """Exceptions and not BaseExceptions: a cancellation is no failure."""
-    kinds = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
-    fit = bool(kinds) and all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds)
-    return "" if fit else "is a type of exception, or a tuple of them"
-
-
 _PROBLEMS: dict[str, Callable[[object], str]] = {
     "model": _model,
     "retry": _retry,
@@ -309,5 +314,5 @@ _PROBLEMS: dict[str, Callable[[object], str]] = {
     "cache": _flag,
     "priority": _number,
     "queue": _queue,
-    "fallback_on": _kinds,
+    "fallback_on": no_kinds,
 }

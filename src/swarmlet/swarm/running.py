@@ -19,7 +19,7 @@ from swarmlet.engine.run_state import RunState
 from swarmlet.engine.step import Drained, Waiting, flat, named_arguments
 from swarmlet.errors import NotResumable, RunError, RunStopped, RunTaken, Suspended
 from swarmlet.graph.fingerprint import dump, fingerprint
-from swarmlet.graph.node import check_call
+from swarmlet.graph.node import check_call, without_resources
 from swarmlet.log import get_logger
 from swarmlet.policy.options import Scope
 from swarmlet.swarm.past import mark_lost, recorded_arguments
@@ -101,7 +101,7 @@ class Running:
         self.state = RunState(self.recorder, runner, execute, self.resources, cashier=self.cashier)
         self.state.desk = self.desk
         self.state.dispatcher = self.dispatcher
-        node = cast("Hashable", self.node)
+        node = cast("Hashable", without_resources(self.node))
         self.recorder.plan = lambda: _plan_of(node)[1]  # not of `self`: a record must not hold what a run was given
         if self.journaled:
             self.recorder.resumable = True
@@ -161,7 +161,7 @@ class Running:
 
     def _begin(self) -> None:
         recorder, node = self.recorder, self.node
-        plan = recorder.keep_known(*_plan_of(cast("Hashable", node))) if self.journaled else None
+        plan = recorder.keep_known(*_plan_of(cast("Hashable", without_resources(node)))) if self.journaled else None
         if self.past is not None and self.source is None:
             mark_lost(recorder, self.past)
             number = self.past.resumed + 1

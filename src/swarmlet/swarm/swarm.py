@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, cast, final, overload
@@ -25,6 +25,7 @@ from swarmlet.policy.account import Account
 from swarmlet.policy.breaker import Breaker
 from swarmlet.policy.budget import Budget
 from swarmlet.policy.limits import Limits
+from swarmlet.policy.resources import Kind
 from swarmlet.swarm.ids import check_id, new_run_id
 from swarmlet.swarm.logsink import LogSink
 from swarmlet.swarm.past import (
@@ -37,7 +38,7 @@ from swarmlet.swarm.past import (
     recorded_output,
 )
 from swarmlet.swarm.people import answer_later, inbox
-from swarmlet.swarm.progress import showing
+from swarmlet.swarm.progress import showing, taken_out
 from swarmlet.swarm.running import Running
 from swarmlet.swarm.settings import check_listeners, check_settings, check_spending, open_resource
 from swarmlet.swarm.stream import Stream, StreamSink
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from swarmlet.models.base import ChatModel
     from swarmlet.models.cache import ReplyCache
     from swarmlet.models.pace import Stores
+    from swarmlet.swarm.progress import Progress
     from swarmlet.trace.events import Event
     from swarmlet.trace.journal import Store
     from swarmlet.trace.read import Trace
@@ -66,8 +68,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Kind = TypeVar("Kind", bound=type)
-"""The keys of `resources`: a mapping's keys are invariant, so plain `type` would refuse a `dict[type[Database], ...]`."""
 
 
 @final
@@ -217,7 +217,7 @@ class Swarm:
         Raises `StepFailed` (with the step's path, its exception as the cause, and `.run`: what was done and paid until then),
         other `RunError`s, or an `ExceptionGroup` of them if several steps failed at once.
         """
-        with showing(cast("AnyNode", node), kwargs, self._account) as shown:
+        with self._showing(node, taken_out(cast("AnyNode", node), kwargs)) as shown:
             return await self._run(self._recorder(*shown), node, args, kwargs)
 
     @overload
@@ -242,7 +242,7 @@ class Swarm:
     ) -> AsyncGenerator[Stream[T], None]:
         send, receive = _event_stream()
         left: BaseException | None = None
-        with send, receive, showing(cast("AnyNode", node), kwargs, self._account) as shown:
+        with send, receive, self._showing(node, taken_out(cast("AnyNode", node), kwargs)) as shown:
             recorder = self._recorder(StreamSink(send), *shown)
             recorder.wants_text = True
             desk = self._desk(recorder)
@@ -292,28 +292,47 @@ class Swarm:
         finally:
             self._listeners.remove(listener)
 
+    def _showing(self, node: Node[..., object], wanted: object) -> AbstractContextManager[Sequence[Progress]]:
+        return showing(cast("AnyNode", node), wanted, self._account)
+
+    @overload
+    async def run_as(self, run_id: str, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]: ...
+
+    @overload
+    async def run_as(self, run_id: str, node: Node[..., T], /, *args: object, progress: bool, **kwargs: object) -> Run[T]: ...
+
     async def run_as(self, run_id: str, node: Node[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Run[T]:
         """Run `node` under an id of the caller's own: once. If the journal has that run, go on with it, or give its result.
 
         So a request that comes twice is worked on once, and a process that was killed does again what it did, with the same
-        arguments, and pays for no finished call again. Needs a journal. Raises what `run` and `resume` raise.
+        arguments, and pays for no finished call again. Needs a journal. `progress` as in `run`. Raises what `run` and `resume`
+        raise.
         """
         check_resumable("run_as", run_id, node)
         check_id(run_id)
-        async with self._claimed(RunId(run_id)):
-            trace = await self._recorded(run_id)
-            if trace is not None:
-                check_same_call(trace, cast("AnyNode", node), args, kwargs)
-                return await self._resume(trace, node, "refuse")
-            return await self._run(self._recorder(run_id=RunId(run_id)), node, args, kwargs)
+        with self._showing(node, taken_out(cast("AnyNode", node), kwargs)) as shown:
+            async with self._claimed(RunId(run_id)):
+                trace = await self._recorded(run_id)
+                if trace is not None:
+                    check_same_call(trace, cast("AnyNode", node), args, kwargs)
+                    return await self._resume(trace, node, "refuse", shown)
+                return await self._run(self._recorder(*shown, run_id=RunId(run_id)), node, args, kwargs)
 
-    async def resume(self, run_id: str, node: Node[..., T], /, *, changed: Literal["refuse", "match"] = "refuse") -> Run[T]:
+    async def resume(
+        self,
+        run_id: str,
+        node: Node[..., T],
+        /,
+        *,
+        changed: Literal["refuse", "match"] = "refuse",
+        progress: bool = False,
+    ) -> Run[T]:
         """Go on with a run of the journal that was killed, failed, was cancelled or drained, or waits for an answer.
 
         `node` is the node that ran. Steps that have finished are not executed again, and model calls that have finished, also
         within an agent that had not, are not paid for again. The steps over which the run failed are tried again. Budgets go
         on from what was spent, time limits begin anew, and a finished run just gives its result. `run_id` may be the beginning
-        of an id, or `last`.
+        of an id, or `last`. `progress` as in `run`; it counts on from the record.
 
         Raises `GraphChanged` if the node is not what it was, unless `changed="match"`: then the steps are reused whose paths,
         nodes and inputs are the same. Raises `NotResumable` if the record lacks what it takes, `JournalError` if there is no
@@ -321,11 +340,12 @@ class Swarm:
         """
         check_resumable("resume", run_id, node, changed)
         found = await self._found(run_id)
-        async with self._claimed(found):
-            trace = await self._recorded(found)
-            if trace is None:
-                raise JournalError(f"there is no run {run_id!r} in the journal")
-            return await self._resume(trace, node, changed)
+        with self._showing(node, progress) as shown:
+            async with self._claimed(found):
+                trace = await self._recorded(found)
+                if trace is None:
+                    raise JournalError(f"there is no run {run_id!r} in the journal")
+                return await self._resume(trace, node, changed, shown)
 
     async def fork(
         self,
@@ -336,13 +356,14 @@ class Swarm:
         inputs: Mapping[str, object] | None = None,
         outputs: Mapping[str, object] | None = None,
         again: Sequence[str] = (),
+        progress: bool = False,
     ) -> Run[T]:
         """Start a new run from an old one, and reuse what it did as far as that still holds.
 
         `inputs` replaces arguments of the run by name. `outputs` puts values in the place of what steps gave, by path. `again`
         are paths of steps that are executed anew, with all below them: with a node that has another model or other
         instructions, say. Every step whose inputs are what they were is reused, everything else is executed; what was reused
-        costs nothing, and the trace says so. The old run stays as it is.
+        costs nothing, and the trace says so. The old run stays as it is. `progress` as in `run`.
 
         Raises `SwarmletError` for a path or a name that the run does not have, and what `resume` and `run` raise.
         """
@@ -355,9 +376,10 @@ class Swarm:
         past = Past(trace.events)
         edit(past, again, {path: to_any_json(value) for path, value in (outputs or {}).items()})
         args, kwargs = recorded_arguments(trace, cast("AnyNode", node), inputs)
-        recorder = self._recorder()
-        recorder.earlier = trace.content
-        return await self._run(recorder, node, args, kwargs, past, trace.run_id)
+        with self._showing(node, progress) as shown:
+            recorder = self._recorder(*shown)
+            recorder.earlier = trace.content
+            return await self._run(recorder, node, args, kwargs, past, trace.run_id)
 
     async def answer(self, run_id: str, path: str, value: object, *, by: str = "") -> None:
         """Answer the question that a run has asked at `path`; returns when the answer is recorded.
@@ -394,15 +416,17 @@ class Swarm:
         keeps = self._journal is not None and recorder.capture
         return Desk(recorder, self._people, self._flush if keeps else None)
 
-    async def _resume(self, trace: Trace, node: Node[..., T], changed: str) -> Run[T]:
+    async def _resume(self, trace: Trace, node: Node[..., T], changed: str, shown: Sequence[Progress]) -> Run[T]:
         plain = cast("AnyNode", node)
         if changed != "match":
             check_plan(trace, plain)
         if (output := recorded_output(trace, plain)) is not NOTHING:
             return Run(trace, cast("T", output))
         args, kwargs = recorded_arguments(trace, plain)
-        recorder = self._recorder(run_id=trace.run_id)
+        recorder = self._recorder(*shown, run_id=trace.run_id)
         recorder.log += trace.events
+        for one in shown:
+            one.goes_on(trace.run_id, trace.events)
         recorder.earlier = trace.content
         return await self._run(recorder, node, args, kwargs, Past(trace.events))
 

@@ -107,6 +107,85 @@ time.sleep(0.4)
 """,
         ("finished",),
     ),
+    Hostile(
+        "memory, of processes whose first thread has ended",
+        """
+import ctypes, os, threading, time
+def hold():
+    time.sleep(0.2)
+    mine = b"x" * (60 << 20)
+    time.sleep(60)
+for _ in range(5):
+    if not os.fork():
+        threading.Thread(target=hold).start()
+        ctypes.CDLL(None).pthread_exit(0)
+time.sleep(60)
+""",
+        ("out_of_memory",),
+        "128 MiB",
+    ),
+    Hostile(
+        "memory, in sockets that are closed",
+        """
+import socket, time
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/tmp/listener")
+listener.listen(4096)
+for _ in range(4000):
+    sender = socket.socket(socket.AF_UNIX)
+    sender.connect("/tmp/listener")
+    sender.setblocking(False)
+    try:
+        while True:
+            sender.send(b"x" * 200_000)
+    except BlockingIOError:
+        sender.close()
+time.sleep(60)
+""",
+        ("out_of_memory",),
+        "128 MiB",
+    ),
+    Hostile(
+        "memory, in connections that nobody takes",
+        """
+import socket, time
+listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+for _ in range(500):
+    sender = socket.create_connection(listener.getsockname())
+    sender.setblocking(False)
+    try:
+        while True:
+            sender.send(b"x" * 200_000)
+    except BlockingIOError:
+        sender.close()
+time.sleep(60)
+""",
+        ("out_of_memory",),
+        "128 MiB",
+    ),
+    Hostile(
+        "connections that are read, which hold nothing",
+        """
+import asyncio
+async def answer(reader, writer):
+    writer.write(await reader.readline() * 100)
+    await writer.drain()
+    writer.close()
+async def ask(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"x" * 100 + b"\\n")
+    read = len(await reader.read())
+    writer.close()
+    return read
+async def main():
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    print(sum(await asyncio.gather(*[ask(port) for _ in range(20)])))
+asyncio.run(main())
+""",
+        ("finished",),
+        prints="202000",
+    ),
     Hostile("a file without end", "f = open('big', 'wb')\nwhile True: f.write(b'x' * 65536)", ("failed",), "8 MiB of files"),
     Hostile(
         "many large files",

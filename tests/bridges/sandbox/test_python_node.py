@@ -84,6 +84,12 @@ async def test_the_sandbox_of_the_swarm_is_used() -> None:
     assert (ran.sandbox, ran.stdout) == ("parrot", "print(1)")
 
 
+async def test_the_sandbox_of_the_nearest_node_is_used() -> None:
+    given = run_python.with_options(resources={Sandbox: Parrot()})
+    async with Swarm(resources={Sandbox: NotThere()}) as swarm:
+        assert (await swarm.run(given, "print(1)")).output.sandbox == "parrot"
+
+
 @needs_monty
 async def test_a_chosen_sandbox_is_used_whatever_the_swarm_has() -> None:
     quick = python_in(Monty(SandboxLimits(seconds=60, cpu_seconds=0.2)))

@@ -32,9 +32,9 @@ class Bubblewrap(Sandbox):
 
     Held by the kernel: that there is no network and no file; for each process its address space (`memory_mb`) and its
     processor time; for all together their number and the scratch folder. Held by a watcher that looks from outside, about
-    every 30 ms: memory and processor time of all processes together, and the number of files. Between two looks a program may
-    use more, up to `processes` times `memory_mb`. Held from here: wall time and output. While the event loop is blocked
-    nobody looks.
+    every 30 ms: memory (with what sockets hold) and processor time of all processes together, and the number of files.
+    Between two looks a program may use more, up to `processes` times `memory_mb`. Held from here: wall time and output. While
+    the event loop is blocked nobody looks.
 
     It is no virtual machine: a program talks to the machine's own kernel, and a bug there can let it out. `at_once` bounds
     how many programs run at the same time in an event loop; more wait, and a program's time begins when it starts.
@@ -43,7 +43,7 @@ class Bubblewrap(Sandbox):
     """
 
     def __init__(self, limits: SandboxLimits | None = None, at_once: int | None = None) -> None:
-        self.limits = given(_NAME, limits)
+        self.limits: SandboxLimits = given(_NAME, limits)
         self._places = Places(at_once)
 
     @property

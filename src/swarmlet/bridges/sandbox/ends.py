@@ -23,6 +23,14 @@ class Ends:
     def __init__(self, stack: ExitStack) -> None:
         self._open: set[int] = set()
         stack.callback(self.close)
+        self.stdin_theirs: int
+        self.stdin: int
+        self.stdout: int
+        self.stdout_theirs: int
+        self.stderr: int
+        self.stderr_theirs: int
+        self.status: int
+        self.told: int
         self.stdin_theirs, self.stdin = self._pipe(0)
         self.stdout, self.stdout_theirs = self._pipe(1)
         self.stderr, self.stderr_theirs = self._pipe(1)

@@ -40,7 +40,7 @@ class Interpreted:
     """A program that runs, or has run: `run` blocks a thread, `stop` and `kill` may be called from another one."""
 
     def __init__(self, limits: SandboxLimits, code: str, stdin: str) -> None:
-        self.over = threading.Event()
+        self.over: threading.Event = threading.Event()
         self._limits = limits
         self._code = code
         self._lines = stdin.splitlines()

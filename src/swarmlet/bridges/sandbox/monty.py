@@ -42,7 +42,7 @@ class Monty(Sandbox):
     """
 
     def __init__(self, limits: SandboxLimits | None = None, at_once: int | None = None) -> None:
-        self.limits = given(_NAME, limits)
+        self.limits: SandboxLimits = given(_NAME, limits)
         self._places = Places(at_once)
 
     @property

@@ -16,7 +16,7 @@ class Places:
     def __init__(self, at_once: int | None) -> None:
         if at_once is not None and (type(at_once) is not int or at_once < 1):
             raise ValueError(f"at_once= is how many programs may run at the same time, 1 or more, not {at_once!r}")
-        self.at_once = at_once or os.cpu_count() or 1
+        self.at_once: int = at_once or os.cpu_count() or 1
         self._limiter: RunVar[anyio.CapacityLimiter] = RunVar("swarmlet.sandbox")
 
     @asynccontextmanager

@@ -111,7 +111,7 @@ class CascadeFrame(Frame):
             self.scheduler.launch(self.shape.accept.node, args, kwargs, path, self.scope, self, key + 1)
 
     @override
-    def handles(self, key: int) -> bool:
+    def handles(self, key: int, error: Exception) -> bool:
         return not key % 2
 
     @override
@@ -158,7 +158,7 @@ class TeamFrame(Frame):
             self.scheduler.decide(Decision(self.path, "team", chosen, f"{speaker} hands over: {value.why}"))
             self._give(value.to, value.chat)
             return
-        self.complete(self.shape.answer(self.spoke, cast("Spoken", value)))
+        self.complete(self.shape.answer(self.spoke, cast("Spoken", value), self.args[0]))
 
     def _give(self, name: str, chat: object) -> None:
         last = len(self.spoke) >= self.shape.handoffs
@@ -192,7 +192,7 @@ class WithinFrame(Frame):
         self.complete(value)
 
     @override
-    def handles(self, key: int) -> bool:
+    def handles(self, key: int, error: Exception) -> bool:
         return key == 0
 
     @override

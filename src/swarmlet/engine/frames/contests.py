@@ -37,7 +37,7 @@ class _Contest(Frame):
         self.causes: list[Exception] = []
 
     @override
-    def handles(self, key: int) -> bool:
+    def handles(self, key: int, error: Exception) -> bool:
         return True
 
     def _run(self, node: AnyNode, path: str, key: int) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from swarmlet.graph.plan import GraphShape
     from swarmlet.graph.shape import AnyNode
+    from swarmlet.policy.options import Scope
     from swarmlet.policy.taker import ItemPath
 
 
@@ -137,6 +138,8 @@ class GrowingEach(EachFrame):
     ended: bool
     running: int
     good: int
+    apart: bool
+    below: Scope
 
     def __init__(self, shape: EachShape, place: Place) -> None:
         super().__init__(shape, place)
@@ -192,8 +195,8 @@ class GrowingEach(EachFrame):
         self._go_on()
 
     @override
-    def handles(self, key: int) -> bool:
-        return self.growing or super().handles(key)
+    def handles(self, key: int, error: Exception) -> bool:
+        return self.growing or super().handles(key, error)
 
     @override
     def failed(self, key: int, error: Exception) -> None:
@@ -225,7 +228,7 @@ class GrowingEach(EachFrame):
 
     @property
     def _has_room(self) -> bool:
-        if self.growing and self.held and self.shape.on_error == "raise":
+        if self.growing and self.held and not all(map(self.bears, self.held.values())):
             return False  # all of it is in vain if that item counts
         bound = self.shape.concurrency if self.warm else 1
         return bound is None or self.running < bound
@@ -234,14 +237,13 @@ class GrowingEach(EachFrame):
         self.running += 1
         args: list[object] = [self.items[index], *self.args[1:]]
         path, body, kwargs = f"{self.path}[{index}]", self.shape.body, self.kwargs
-        apart = self.shape.on_error != "raise"
-        scope = self.scope.handled() if apart else self.scope
+        scope = self.below
         since = self.begun[index] if index < len(self.begun) else self.since
         if self.growing:
             self.early[index] = Early(Step(path, body, args, kwargs, scope, self, index, since))
             self.scheduler.send(self, self.early[index])
         else:
-            self.scheduler.launch(body, args, kwargs, path, scope, self, index, apart=apart, since=since)
+            self.scheduler.launch(body, args, kwargs, path, scope, self, index, apart=self.apart, since=since)
 
     def _abandon(self, index: int) -> None:
         """What was started for this item was for another value."""
@@ -263,14 +265,15 @@ class GrowingEach(EachFrame):
     def _may_go_on(self) -> bool:
         """Whether it does not fail, now that early failures count."""
         held, self.held = self.held, {}
+        failed = False
         for index, error in sorted(held.items()):
-            if self.shape.on_error == "raise":
+            if not self.bears(error):
+                failed = True
                 self.scheduler.fail(self, index, error)
                 continue
             self.causes.append(error)
             if self.shape.on_error == "keep":
                 self.results[index] = as_failed(error, f"{self.path}[{index}]")
-        failed = bool(held) and self.shape.on_error == "raise"
         return not failed and not self._too_few()
 
 

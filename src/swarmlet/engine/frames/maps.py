@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, cast
 from typing_extensions import override
 
 from swarmlet.engine.frame import END, Frame, Place, Pull
-from swarmlet.engine.recall import EarlierFailure
-from swarmlet.engine.step import all_failed
+from swarmlet.engine.step import EarlierFailure, all_failed, only_of
 from swarmlet.errors import RunError, StepFailed
 from swarmlet.graph.each import EachShape, Failed
 from swarmlet.trace.encode import text_of
@@ -18,13 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from swarmlet.graph.shape import AnyNode
+    from swarmlet.policy.options import Scope
 
 
 class EachFrame(Frame):
     """A map: as many items at once as the bound allows, results in the order of the items."""
 
     __slots__ = (
+        "apart",
         "asked",
+        "below",
         "causes",
         "ended",
         "good",
@@ -55,6 +57,9 @@ class EachFrame(Frame):
         self.good: int = 0
         self.results: list[object] = []
         self.causes: list[Exception] = []
+        self.apart: bool = shape.on_error != "raise"
+        """Whether an item may fail alone."""
+        self.below: Scope = self.scope.handled() if shape.outlives_budgets else self.scope
 
     @override
     def begin(self) -> None:
@@ -80,8 +85,12 @@ class EachFrame(Frame):
             self._go_on()
 
     @override
-    def handles(self, key: int) -> bool:
-        return self.shape.on_error != "raise"
+    def handles(self, key: int, error: Exception) -> bool:
+        return self.bears(error)
+
+    def bears(self, error: Exception) -> bool:
+        """Whether the map goes on if an item fails so."""
+        return self.apart and (self.shape.on is None or only_of(error, self.shape.on))
 
     @override
     def failed(self, key: int, error: Exception) -> None:
@@ -144,11 +153,11 @@ class EachFrame(Frame):
         self.running += 1
         args = [item, *self.args[1:]]
         path = f"{self.path}[{index}]"
-        apart = self.shape.on_error != "raise"
-        scope = self.scope.handled() if apart else self.scope
         since = self.since
         held = 0.0 if self.shape.concurrency is None else self.scheduler.at - since
-        self.scheduler.launch(self.shape.body, args, self.kwargs, path, scope, self, index, apart=apart, since=since, held=held)
+        self.scheduler.launch(
+            self.shape.body, args, self.kwargs, path, self.below, self, index, apart=self.apart, since=since, held=held
+        )
 
     def _too_few(self) -> bool:
         """Fail if too few items can succeed, where it is known how many there are."""

@@ -2,8 +2,8 @@
 
     await run(solve, task, progress=True)
 
-    with Progress() as shown, swarm.heard_by(shown):        # also for resume and fork
-        await swarm.resume(run_id, solve)
+    with Progress() as shown, swarm.heard_by(shown):        # for all runs that begin within the block
+        ...
 
 In a terminal it is a few lines on standard error that change, in a notebook an output that is updated in place, and elsewhere
 a line every few seconds. A thread of its own draws, ten times a second at most: the run only counts, nothing that it does
@@ -28,7 +28,7 @@ from swarmlet.errors import GraphError
 from swarmlet.swarm.progress.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from decimal import Decimal
     from types import TracebackType
     from typing import Self
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from swarmlet.policy.account import Account
     from swarmlet.swarm.progress.display import Display
     from swarmlet.trace.events import Digest, Event, RunId
-    from swarmlet.trace.record import Draft, Sink
+    from swarmlet.trace.record import Draft
 
 __all__ = ["Progress", "held"]
 
@@ -81,6 +81,13 @@ class Progress:
             tally = self._tallies[run] = Tally(run, self._limits, self._account)
         return tally
 
+    def goes_on(self, run: RunId, events: Iterable[Event]) -> None:
+        """Count what the record has of a run that is resumed: budgets go on from that. Its time begins anew."""
+        tally = self._tally(run)
+        for event in events:
+            tally.take(event)
+        tally.begun = None
+
     def event(self, run: RunId, event: Event) -> None:
         """Count an event."""
         self._tally(run).take(event)
@@ -97,16 +104,16 @@ class Progress:
         return False
 
 
-@contextmanager
-def showing(node: AnyNode, kwargs: Mapping[str, object], account: Account | None) -> Generator[Sequence[Sink]]:
-    """What is to be told of a run, if its caller said `progress=True`, which is taken out of `kwargs`.
-
-    A node with a parameter of that name gets it as it is.
-    """
+def taken_out(node: AnyNode, kwargs: Mapping[str, object]) -> object:
+    """What a caller said of `progress=` among the arguments, which is taken out of them; a node of such a parameter gets it."""
     if "progress" not in kwargs or _has_own(node):
-        yield ()
-        return
-    wanted = cast("MutableMapping[str, object]", kwargs).pop("progress")
+        return False
+    return cast("MutableMapping[str, object]", kwargs).pop("progress")
+
+
+@contextmanager
+def showing(node: AnyNode, wanted: object, account: Account | None) -> Generator[Sequence[Progress]]:
+    """What is to be told of a run, if its caller said `progress=True`."""
     if not isinstance(wanted, bool):
         raise GraphError(f"progress= is True or False, not {wanted!r}")
     if not wanted:
