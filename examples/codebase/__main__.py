@@ -8,6 +8,7 @@ from examples._show import model
 from examples.codebase.ask import Answer, ask
 from swarmlet import Budget, Run, SqliteCache, Swarm
 from swarmlet.swarm.progress import Progress
+from swarmlet.trace import visible
 
 
 async def main(given: Namespace) -> None:
@@ -23,9 +24,9 @@ async def main(given: Namespace) -> None:
 def show(run: Run[Answer]) -> None:
     answer, usage = run.output, run.usage
     saved = sum(len(step.saved) for step in run.trace.steps())
-    print(f"{answer.text}\n")
+    print(f"{visible(answer.text)}\n")
     for finding in answer.cited:
-        print(f"  {finding.place}  {finding.why}")
+        print(visible(f"  {finding.place}  {finding.why}"))
     print(f"\n{answer.files} files, {answer.dropped} made-up places dropped, {answer.repaired} moved to their true lines")
     for what, names in {
         "skipped": [f"{path} ({why})" for path, why in answer.skipped.items()],

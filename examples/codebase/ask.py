@@ -163,5 +163,5 @@ def ask(question: str, root: str) -> Answer:
     tree = read_tree(root)
     looked = each(look, concurrency=8, on_error="keep", on=OWN, warm=True)(tree.pieces, tree.outline, question)
     few = loop(narrow, rounds=10, otherwise=first_batch)(gather(question, looked))
-    answer = switch(has_any, {True: conclude.with_options(cache=True, fallback=list_them), False: list_them})
+    answer = switch(has_any, {True: conclude.with_options(cache=True, fallback=list_them, fallback_on=OWN), False: list_them})
     return finish(answer(few), few, tree, looked)

@@ -12,6 +12,7 @@ from examples.coding.flow import bounded
 from examples.coding.shapes import Task
 from examples.coding.trial import BOX
 from swarmlet import StepFailed, Swarm, SwarmletError
+from swarmlet.trace import visible
 
 ROMAN = "Write roman(numeral: str) -> int, which turns a Roman numeral into a number: roman('XIV') == 14, roman('MCM') == 1900."
 
@@ -36,10 +37,10 @@ async def main() -> None:
             print_trace(error.run.trace)
         raise SystemExit(f"\nNo code: {error}") from error
     solution = result.output
-    print(solution.code.source, "", *solution.tests.asserts, "", sep="\n")
+    print(visible("\n".join([solution.code.source, "", *solution.tests.asserts, ""])))
     print(solution.verdict)
     if not solution.report.clean:
-        print(solution.report.log)
+        print(visible(solution.report.log))
     print_trace(result.trace)
     print(f"{result.usage.usd} USD at the price of {model()}")
 

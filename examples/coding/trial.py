@@ -18,7 +18,9 @@ from swarmlet import graph, node
 from swarmlet.bridges.sandbox import Bubblewrap, Ran, SandboxLimits, python_in
 
 BOX = Bubblewrap(SandboxLimits(seconds=60, cpu_seconds=10))
-"""All of Python is needed here. Time is that of the processor, as a busy machine says nothing about code. `BOX.check()` says before anything is paid for whether it works, and what to install."""
+"""All of Python is needed here. `BOX.check()` says before anything is paid for whether it works, and what to install.
+
+What bounds a program is the processor's time: how long it took on a busy machine says nothing about it."""
 run_python = python_in(BOX)
 ROW = TypeAdapter(tuple[bool, str])
 

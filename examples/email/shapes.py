@@ -18,7 +18,8 @@ class Mail(BaseModel):
 
 
 class Thread(BaseModel):
-    subject: str
+    subject: Annotated[str, Field(pattern=r"^[^\r\n]*$")]
+    """One line: it is the head of a mail."""
     me: str
     mails: list[Mail] = Field(min_length=1)
     voice: list[str] = []

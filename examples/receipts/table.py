@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from examples.receipts.shapes import Accepted, ForPerson, NotAReceipt, Receipt, Scan, Verdict
 from swarmlet import Failed, Usage
+from swarmlet.trace import visible
 
 
 def row(scan: Scan, verdict: Verdict | Failed, spent: Usage) -> str:
     what, receipt, why = told(verdict)
     shop, day, total = ("", "", "") if receipt is None else (receipt.shop, receipt.day or "", money(receipt))
     known = f"{scan.name[:16]:<17}{shop[:24]:<25}{day!s:<12}{total:>11}"
-    return f"{known}  {what:<14}{spent.requests:>5}{spent.usd:>10.6f}  {why}".rstrip()
+    return visible(f"{known}  {what:<14}{spent.requests:>5}{spent.usd:>10.6f}  {why}".rstrip())
 
 
 def told(verdict: Verdict | Failed) -> tuple[str, Receipt | None, str]:

@@ -12,7 +12,7 @@ from examples.support.shop import Shop
 from examples.support.talk import Talk, answer
 from swarmlet import Approve, Question, Swarm
 from swarmlet.swarm import people
-from swarmlet.trace import Decided, Event, TextDelta, ToolStarted
+from swarmlet.trace import Decided, Event, TextDelta, ToolStarted, visible
 
 DEMO = [
     "Hello, where is my order 1043?",
@@ -31,7 +31,8 @@ class Screen:
         match event:
             case TextDelta():
                 name = event.path.rpartition("/")[2].partition("~")[0]  # the second time that it speaks it is `orders~2`
-                print(event.text if name == self.speaker else f"\n{name}: {event.text}", end="", flush=True)
+                text = visible(event.text)
+                print(text if name == self.speaker else f"\n{name}: {text}", end="", flush=True)
                 self.speaker = name
             case ToolStarted():
                 print(f"\n  [{event.tool}]", end="", flush=True)
@@ -74,7 +75,7 @@ async def main(script: anyio.Path | None = None, state: anyio.Path | None = None
             screen = Screen()
             talk = await answer(swarm, talk, line, screen.tell)
             if talk.escalation or not screen.speaker:
-                print(f"\n{talk.lines[-1].who}: {talk.lines[-1].text}", end="")
+                print(f"\n{talk.lines[-1].who}: {visible(talk.lines[-1].text)}", end="")
             print(f"\n  ({talk.tokens} tokens so far)")
             if state:
                 await state.write_text(talk.model_dump_json(indent=2))

@@ -37,7 +37,7 @@ async def fitted(request: ChatRequest, policies: Sequence[Fit], profile: Profile
     """The request, cut by the policies in their order until it fits the window beside its reply.
 
     That is the model's window, or a smaller one that the agent has. It may still be too long: a policy does what its rules
-    allow. The check before the call says so then.
+    allow. The check before the call says so then of the model's window; the agent's own is no more than an aim.
     """
     windows = [one for one in (window, profile.context_window) if one is not None]
     if not policies or not windows:

@@ -53,7 +53,7 @@ class Image:
         if found is None:
             begins = f"it begins with {content[:12]!r}" if content else "it is empty"
             raise SwarmletError(f"a picture is a PNG, JPEG, GIF or WebP: {begins}")
-        if media_type is not None and media_type.lower() != found:
+        if media_type is not None and media_type.lower().replace("image/jpg", "image/jpeg") != found:
             raise SwarmletError(f"the picture is called {media_type}, but its first bytes say {found}")
         if len(content) > _MOST_BYTES:
             raise SwarmletError("a picture of more than 20 MiB is taken by no model: make it smaller")

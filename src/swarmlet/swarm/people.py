@@ -143,11 +143,11 @@ def _readings(text: str, schema: Mapping[str, JsonValue], known: Mapping[str, Js
         with suppress(ValueError):
             yield int(text) if kind == "integer" else float(text)
     elif kind == "object" and (worded := worded_as({**schema, "$defs": known})) is not None:
-        word, _, rest = text.partition(" ")
-        said = {worded.text: rest.strip()} if rest.strip() else {}
-        if not said or worded.text:
-            first = cast("Mapping[str, JsonValue]", worded.choices)
-            yield from ({worded.word: one, **said} for one in _readings(word.rstrip(",:"), first, known))
+        first = cast("Mapping[str, JsonValue]", worded.choices)
+        yield from ({worded.word: one} for one in _readings(text, first, known))
+        word, *rest = text.split(maxsplit=1) or [""]
+        if rest and worded.text:
+            yield from ({worded.word: one, worded.text: rest[0]} for one in _readings(word.rstrip(",:"), first, known))
     elif isinstance(options := schema.get("anyOf"), list):
         parts = [cast("Mapping[str, JsonValue]", option) for option in options]
         for part in sorted(parts, key=lambda part: part.get("type") == "string"):  # any text is a string

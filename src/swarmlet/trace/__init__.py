@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from swarmlet.trace.result import PartialRun as PartialRun
     from swarmlet.trace.result import Run as Run
     from swarmlet.trace.schema import event_schema as event_schema
+    from swarmlet.trace.views import visible as visible
 
 __all__ = [
     "Answered",
@@ -116,6 +117,7 @@ __all__ = [
     "event_schema",
     "feed_of",
     "read_export",
+    "visible",
 ]
 
 _HOMES = {
@@ -166,6 +168,7 @@ _HOMES = {
     "event_schema": "swarmlet.trace.schema",
     "feed_of": "swarmlet.trace.refed",
     "read_export": "swarmlet.trace.journal",
+    "visible": "swarmlet.trace.views",
 }
 """Imported when they are first asked for: what graphs are made of needs none of them."""
 

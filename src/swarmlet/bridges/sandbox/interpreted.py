@@ -43,7 +43,7 @@ class Interpreted:
         self.over: threading.Event = threading.Event()
         self._limits = limits
         self._code = code
-        self._lines = stdin.splitlines()
+        self._lines = stdin.removesuffix("\n").split("\n") if stdin else []
         self._output: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._room = limits.output_kb * 1024
         self._lock = threading.Lock()

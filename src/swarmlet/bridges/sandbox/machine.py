@@ -42,6 +42,10 @@ def find_tools() -> Tools:
         raise SandboxMissing(
             f"bubblewrap is used on x86_64 and aarch64 only: there is no system call filter for {os.uname().machine}"
         )
+    if not Path(f"/proc/self/task/{os.getpid()}/children").is_file():
+        raise SandboxMissing(
+            "this kernel does not tell a process's children (CONFIG_PROC_CHILDREN), so their sum cannot be watched"
+        )
     bwrap = _program("bwrap", "bubblewrap")
     prlimit = _program("prlimit", "util-linux")
     setpriv = _program("setpriv", "util-linux") if os.geteuid() == 0 else None

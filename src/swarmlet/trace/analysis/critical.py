@@ -63,7 +63,8 @@ class CriticalPath:
     whose process was killed, the path leads to the last event.
 
     That of one step, or of a group such as one item of a map, is the chain below it that determined how long it took, from
-    when it was ready. A wait for a place that something elsewhere gave back is told as that wait.
+    when it was ready. A wait for a place that something elsewhere gave back is told as that wait, and one for inputs from
+    elsewhere as time of the run.
     """
 
     seconds: float
