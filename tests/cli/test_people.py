@@ -9,7 +9,7 @@ import subprocess
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from pydantic import BaseModel
@@ -191,7 +191,12 @@ class Ordered(BaseModel):
     count: int
 
 
-DECISION, MOOD, ORDER = (kind.model_json_schema() for kind in (Decision, Moody, Ordered))
+class Light(BaseModel):
+    light: Literal["go", "go on", "stop"]
+    why: str = ""
+
+
+DECISION, MOOD, ORDER, LIGHT = (kind.model_json_schema() for kind in (Decision, Moody, Ordered, Light))
 
 
 @pytest.mark.parametrize(
@@ -213,6 +218,9 @@ DECISION, MOOD, ORDER = (kind.model_json_schema() for kind in (Decision, Moody, 
         (DECISION, "yes", {"approved": True}),
         (DECISION, "no: it is  too early", {"approved": False, "reason": "it is  too early"}),
         (DECISION, '{"approved": false}', {"approved": False}),
+        (DECISION, "no:\n\nDear all,\nit is", {"approved": False, "reason": "Dear all,\nit is"}),
+        (LIGHT, "go on", {"light": "go on"}),
+        (LIGHT, "stop it is red", {"light": "stop", "why": "it is red"}),
         (DECISION, "perhaps", "perhaps"),
         (MOOD, "GOOD", {"mood": "good"}),
         (MOOD, "good, as ever", "good, as ever"),
