@@ -19,8 +19,10 @@ from swarmlet import (
     Node,
     Retry,
     StepFailed,
+    StepsFailed,
     Swarm,
     Trace,
+    agent,
     best,
     cascade,
     current,
@@ -34,6 +36,7 @@ from swarmlet import (
     switch,
     vote,
 )
+from swarmlet.testing import Barrier, Fail, ScriptedServer
 from swarmlet.trace import Journal
 from swarmlet.trace.events import Decided, StepEnded, StepRetried
 from swarmlet.trace.past import is_within
@@ -487,3 +490,41 @@ async def test_a_fallback_that_was_chosen_is_chosen_again_and_only_the_attempt_t
     run = await resumed(tmp_path, whole, at + 1, again)
     assert [path for path in executed if path.endswith("shaky")], "the second attempt tries it again, as the first one did"
     assert sum(isinstance(event, Decided) for event in run.trace.events) == 2
+
+
+@agent(str)
+def say(text: str) -> str:
+    """You say."""
+    return text
+
+
+@node
+def nothing(text: str) -> str:
+    return ""
+
+
+@graph
+def asked_to_say(text: str) -> str:
+    return say(text)
+
+
+@graph
+def said(text: str) -> str:
+    return asked_to_say.with_options(fallback=nothing, fallback_on=KeyError)(text)
+
+
+@graph
+def all_said(texts: list[str]) -> list[str]:
+    return each(said)(texts)
+
+
+async def test_what_failed_at_the_same_moment_is_tried_again_with_it(scripted_server: ScriptedServer, tmp_path: Path) -> None:
+    """Some of the failures nobody hears of any more, as the map is being cancelled over the first."""
+    texts = [str(number) for number in range(8)]
+    scripted_server.when("", Barrier(8, Fail(401)), times=8)
+    scripted_server.when("", "said")
+    async with Swarm(journal=tmp_path / "runs.sqlite") as swarm:
+        with pytest.raises((StepFailed, StepsFailed)):
+            await swarm.run_as("all", all_said, texts)
+    async with Swarm(journal=tmp_path / "runs.sqlite") as swarm:
+        assert (await swarm.run_as("all", all_said, texts)).output == ["said"] * 8

@@ -19,7 +19,7 @@ from swarmlet.engine.frame import Left, Pull, Sleep
 from swarmlet.engine.reader import Reader
 from swarmlet.engine.run_state import FAIR_SHARE
 from swarmlet.engine.scheduler import Scheduler
-from swarmlet.engine.step import Drained, Faulted, Finished, Step, Unfinished, ran_out, together
+from swarmlet.engine.step import Drained, Faulted, Finished, Step, Unfinished, paths_of, ran_out, together
 from swarmlet.graph.shape import Leaf
 from swarmlet.trace.events import Decided, Noted, StepNotStarted
 
@@ -104,6 +104,7 @@ async def drive(
         try:
             await driver.run()
         except BaseException:
+            state.unseen.update(dict.fromkeys(paths_of(scheduler.failures)))
             if state.draining:  # it took too long
                 driver.record_not_started()
             raise

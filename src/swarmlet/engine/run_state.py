@@ -71,6 +71,8 @@ class RunState:
     """Whether no step may be started any more but what running ones start themselves."""
     acted: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     """Steps under which tools with effects have begun, by path, with the names of those tools; see `acts`."""
+    unseen: dict[str, None] = field(default_factory=dict[str, None])
+    """Steps of whose failures nobody heard, as what is around them was being cancelled: the run did not go on after them."""
     _waits: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
     _claims: dict[int, tuple[str, object]] = field(default_factory=dict[int, tuple[str, object]])
     """Who reads which source, with the source itself, so that its id is nobody else's."""

@@ -235,6 +235,11 @@ def flat(error: Exception) -> Iterator[Exception]:
         yield error
 
 
+def paths_of(errors: Iterable[Exception]) -> list[str]:
+    """The steps that these errors name, each once."""
+    return list(dict.fromkeys(one.path for error in errors for one in flat(error) if isinstance(one, RunError)))
+
+
 def together(path: str, errors: Sequence[Exception]) -> Exception:
     """One error for all that failed: itself if it is alone, else a group."""
     every = [one for error in errors for one in flat(error)]

@@ -16,7 +16,7 @@ from swarmlet.engine.local import LocalRunner
 from swarmlet.engine.people import open_questions
 from swarmlet.engine.recall import Recall
 from swarmlet.engine.run_state import RunState
-from swarmlet.engine.step import Drained, Waiting, flat, named_arguments
+from swarmlet.engine.step import Drained, Waiting, flat, named_arguments, paths_of
 from swarmlet.errors import NotResumable, RunError, RunStopped, RunTaken, Suspended
 from swarmlet.graph.fingerprint import dump, fingerprint
 from swarmlet.graph.node import check_call, without_resources
@@ -120,7 +120,7 @@ class Running:
         try:
             output = await self._execute()
         except Exception as error:
-            failed = tuple(dict.fromkeys(one.path for one in flat(error) if isinstance(one, RunError)))
+            failed = tuple(dict.fromkeys([*paths_of([error]), *self.state.unseen]))
             recorder.emit(RunEnded(at=recorder.now(), state="failed", error=recorder.fault(error), failed=failed))
             await self._written()
             self._attach(error)
