@@ -21,8 +21,14 @@ class Answer:
     problem: str
     passed: bool
     usage: Usage
+    timing: Timing | None
+    """`None` where the run was stopped in the middle of it: what was done before that is not on its critical path."""
+
+
+@dataclass(frozen=True)
+class Timing:
     seconds: float
-    """From its first step to the end of its last, without the time in which the run was stopped."""
+    """From its first step to the end of its last."""
     in_a_row: int
     """Model calls on its critical path: each had to wait for the one before it."""
 
@@ -34,9 +40,14 @@ def answers(trace: Trace) -> Iterator[Answer]:
             continue
         item = trace.step(judged.path.rpartition("/score")[0])
         score = cast("dict[str, object]", trace.output(judged.path))
-        critical = trace.critical_path(item)
-        seconds = (item.seconds or 0.0) - critical.split.away
-        yield Answer(str(score["id"]), score["passed"] is True, item.usage, seconds, calls_on(trace, critical.paths))
+        yield Answer(str(score["id"]), score["passed"] is True, item.usage, timing(trace, item))
+
+
+def timing(trace: Trace, item: StepRecord) -> Timing | None:
+    critical = trace.critical_path(item)
+    if critical.split.away or critical.split.lost:
+        return None
+    return Timing(item.seconds or 0.0, calls_on(trace, critical.paths))
 
 
 def calls_on(trace: Trace, paths: Iterable[str]) -> int:
@@ -108,8 +119,8 @@ def line(row: Row, single: Row | None) -> str:
     gain = row.over(single).points if single is not None and row.way != "single" else ""
     dearer = f"{usage.usd / single.usage.usd:.1f}" if single is not None and single.usage.usd else ""
     wall = f"{row.wall:,.0f}" if row.wall is not None else ""
-    seconds = median(answer.seconds for answer in row.answers)
-    in_a_row = median(answer.in_a_row for answer in row.answers)
+    timings = [answer.timing for answer in row.answers if answer.timing is not None] or [Timing(0, 0)]
+    seconds, in_a_row = median(one.seconds for one in timings), median(one.in_a_row for one in timings)
     return (
         f"| {row.way} | {len(row.answers)} | {row.passed} | {gain} | {usage.requests} "
         f"| {usage.input_tokens:,} + {usage.output_tokens:,} | {usage.usd:.4f} | {dearer} "
@@ -122,4 +133,5 @@ def table(rows: Mapping[str, Row]) -> str:
     alike = same_problems(rows)
     whole = [line(row, None) for row in rows.values()]
     same = [line(row, alike.get("single")) for row in alike.values() if row.answers]
-    return "\n".join(["All that was answered:", "", HEAD, *whole, "", "The same problems for all:", "", HEAD, *same])
+    compared = ["", "The same problems for all:", "", HEAD, *same] if len(same) > 1 else []
+    return "\n".join(["All that was answered:", "", HEAD, *whole, *compared])

@@ -19,15 +19,22 @@ from swarmlet.agents.tools import Tool as Tool
 from swarmlet.agents.tools import tool as tool
 from swarmlet.engine.context import current as current
 from swarmlet.errors import BudgetExceeded as BudgetExceeded
+from swarmlet.errors import ContentFiltered as ContentFiltered
+from swarmlet.errors import ContextTooLong as ContextTooLong
 from swarmlet.errors import DeadlineExceeded as DeadlineExceeded
 from swarmlet.errors import EdgeError as EdgeError
 from swarmlet.errors import GraphChanged as GraphChanged
 from swarmlet.errors import GraphError as GraphError
 from swarmlet.errors import JournalError as JournalError
 from swarmlet.errors import ModelError as ModelError
+from swarmlet.errors import ModelUnavailable as ModelUnavailable
 from swarmlet.errors import NoQuorum as NoQuorum
 from swarmlet.errors import NotRecorded as NotRecorded
 from swarmlet.errors import NotResumable as NotResumable
+from swarmlet.errors import OutputInvalid as OutputInvalid
+from swarmlet.errors import RateLimited as RateLimited
+from swarmlet.errors import Refused as Refused
+from swarmlet.errors import ReplyTruncated as ReplyTruncated
 from swarmlet.errors import RoundsExhausted as RoundsExhausted
 from swarmlet.errors import RunError as RunError
 from swarmlet.errors import RunStopped as RunStopped
@@ -97,6 +104,8 @@ __all__ = [
     "Breaker",
     "Budget",
     "BudgetExceeded",
+    "ContentFiltered",
+    "ContextTooLong",
     "DeadlineExceeded",
     "Done",
     "DropOldest",
@@ -112,16 +121,21 @@ __all__ = [
     "MemoryCache",
     "Message",
     "ModelError",
+    "ModelUnavailable",
     "NoQuorum",
     "Node",
     "NotRecorded",
     "NotResumable",
     "OpenAIModel",
+    "OutputInvalid",
     "Partial",
     "PartialRun",
     "Profile",
     "Question",
+    "RateLimited",
     "Refuse",
+    "Refused",
+    "ReplyTruncated",
     "Retry",
     "Room",
     "RoundsExhausted",

@@ -215,6 +215,8 @@ _WITHOUT: WeakKeyDictionary[AnyNode, AnyNode] = WeakKeyDictionary()
 
 def without_resources(node: AnyNode) -> AnyNode:
     """The same node for what is kept of a run, which must not hold what its caller has given it."""
+    if not isinstance(cast("object", node), Node):
+        return node  # the run is refused before it begins
     options = node.options
     fallback = cast("AnyNode | None", options.fallback)
     other = without_resources(fallback) if fallback is not None else None

@@ -46,11 +46,16 @@ def check_listeners(listeners: Sequence[object]) -> None:
 
 async def open_resource(stack: AsyncExitStack, kind: type, wanted: object) -> object:
     """The resource of this type: as it was given, or opened for as long as `stack`."""
+    if not isinstance(cast("object", kind), type):
+        raise GraphError(f"a key of resources= is a type, such as Database, not {kind!r}")
     if isinstance(wanted, kind):
         return wanted
     if not callable(wanted):
         raise GraphError(f"resources[{kind.__name__}] is neither a {kind.__name__} nor a function that opens one")
     manager = cast("Callable[[], object]", wanted)()
     if not isinstance(manager, AbstractAsyncContextManager):
-        raise GraphError(f"resources[{kind.__name__}]() gave {manager!r}, which is not an async context manager")
+        raise GraphError(
+            f"resources[{kind.__name__}]() gave {manager!r}, which is not an async context manager; "
+            f"what is there already is given itself: resources={{{kind.__name__}: value}}"
+        )
     return await stack.enter_async_context(cast("AbstractAsyncContextManager[object]", manager))
