@@ -12,7 +12,7 @@ from typing import Annotated
 import anyio
 from pydantic import BaseModel, Field
 
-from examples._show import model, print_trace
+from examples._show import model, print_trace, told
 from swarmlet import Swarm, agent, graph, node, switch
 
 
@@ -97,4 +97,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    with told():
+        anyio.run(main)

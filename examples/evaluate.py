@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import anyio
 from pydantic import BaseModel, Field
 
-from examples._show import model, print_trace
+from examples._show import model, print_trace, told
 from swarmlet import Again, Done, Swarm, agent, graph, loop, node
 
 
@@ -106,4 +106,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    with told():
+        anyio.run(main)

@@ -12,7 +12,7 @@ from typing import Annotated
 import anyio
 from pydantic import BaseModel, Field
 
-from examples._show import model, print_trace
+from examples._show import model, print_trace, told
 from swarmlet import Failed, Swarm, agent, each, graph
 
 
@@ -68,4 +68,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    with told():
+        anyio.run(main)

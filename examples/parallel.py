@@ -12,7 +12,7 @@ from typing import Literal
 import anyio
 from pydantic import BaseModel, Field
 
-from examples._show import model, print_trace
+from examples._show import model, print_trace, told
 from swarmlet import Swarm, agent, each, graph, node
 
 
@@ -104,4 +104,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    with told():
+        anyio.run(main)

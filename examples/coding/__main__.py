@@ -7,11 +7,11 @@ import os
 
 import anyio
 
-from examples._show import model, print_trace
+from examples._show import model, print_trace, reason, told
 from examples.coding.flow import bounded
 from examples.coding.shapes import Task
 from examples.coding.trial import BOX
-from swarmlet import StepFailed, Swarm, SwarmletError
+from swarmlet import RunError, Swarm, SwarmletError
 from swarmlet.trace import visible
 
 ROMAN = "Write roman(numeral: str) -> int, which turns a Roman numeral into a number: roman('XIV') == 14, roman('MCM') == 1900."
@@ -23,19 +23,21 @@ def arguments() -> argparse.Namespace:
         "task", nargs="?", default=ROMAN, help="what to write; say the name of the function (default: Roman numerals)"
     )
     parser.add_argument("--journal", default=os.environ.get("SWARMLET_JOURNAL"), metavar="PATH", help="keep the run here")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if not given.task.strip():
+        parser.error("say what to write")
+    return given
 
 
-async def main() -> None:
-    given = arguments()
+async def main(given: argparse.Namespace) -> None:
     try:
         BOX.check()
         async with Swarm(model=model(), journal=given.journal) as swarm:
             result = await swarm.run(bounded, Task(given.task), progress=True)
     except SwarmletError as error:
-        if isinstance(error, StepFailed) and error.run is not None:
+        if isinstance(error, RunError) and error.run is not None:
             print_trace(error.run.trace)
-        raise SystemExit(f"\nNo code: {error}") from error
+        raise SystemExit(f"\nNo code: {visible(reason(error))}") from error
     solution = result.output
     print(visible("\n".join([solution.code.source, "", *solution.tests.asserts, ""])))
     print(solution.verdict)
@@ -46,4 +48,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    with told():
+        anyio.run(main, arguments())

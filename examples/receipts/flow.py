@@ -5,9 +5,11 @@ from __future__ import annotations
 from examples.receipts.checks import doubts, figures
 from examples.receipts.shapes import Accepted, Attempt, ForPerson, NotAReceipt, Reading, Receipt, Scan, Verdict
 from swarmlet import Again, BudgetExceeded, Done, Image, NoQuorum, agent, each, graph, loop, node, vote
-from swarmlet.errors import OutputInvalid, Refused, ReplyTruncated
+from swarmlet.errors import ContentFiltered, ContextTooLong, OutputInvalid, Refused, ReplyTruncated
 
 MOST_TOKENS = 1200
+OWN = (BudgetExceeded, ContextTooLong, ReplyTruncated, OutputInvalid, Refused, ContentFiltered)
+"""Failures of one receipt. Any other, a wrong key or a server that is down, would meet the next one, too."""
 INSTRUCTIONS = """
     You copy what is printed on a receipt. Copy every figure as it stands: never compute one, and never make one fit.
     Discounts and taxes are not lines. Leave out what was given in cash and handed back.
@@ -79,5 +81,5 @@ def receipt(scan: Scan) -> Verdict:
     return loop(attempt, rounds=2, otherwise=settle)(Attempt(scan))
 
 
-receipts = each(receipt, concurrency=8, on_error="keep")
+receipts = each(receipt, concurrency=8, on_error="keep", on=OWN)
 """Many at once. One that fails, by the budget say, leaves a `Failed` in its place."""

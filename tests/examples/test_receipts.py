@@ -26,8 +26,8 @@ from examples.receipts.shapes import (
     Tax,
     Verdict,
 )
-from swarmlet import Budget, Failed, Image, Run, Swarm, run
-from swarmlet.testing import Barrier, Refuse, Request, ScriptedServer
+from swarmlet import Budget, Failed, Image, Run, StepFailed, Swarm, run
+from swarmlet.testing import Barrier, Fail, Refuse, Request, ScriptedServer
 from swarmlet.trace import Journal
 from tests.examples.test_main import unbounded
 
@@ -324,6 +324,12 @@ async def test_a_receipt_that_the_model_refuses_does_not_harm_the_others(scripte
     assert isinstance(failed, Failed)
     assert failed.type == "Refused"
     assert verdict == Accepted(HARDWARE)
+
+
+async def test_a_wrong_key_ends_the_run(scripted_server: ScriptedServer) -> None:
+    scripted_server.when(lambda request: True, Fail(401, message="Incorrect API key provided."), times=1)
+    with pytest.raises(StepFailed, match="401 Incorrect API key"):
+        await run(receipts, [scan("refund.txt")])
 
 
 async def test_where_the_budget_ends_what_was_read_is_kept(scripted_server: ScriptedServer) -> None:

@@ -14,7 +14,7 @@ from examples.support.desk import MEMBERS, TEAMS, WINDOW, billing, orders, recep
 from examples.support.shop import Shop
 from examples.support.talk import TOKENS, Talk, answer
 from swarmlet import Agent, Message, Question, Refuse, Swarm
-from swarmlet.testing import CallTools, Cut, Hang, Request, Say, ScriptedServer, call
+from swarmlet.testing import CallTools, Cut, Fail, Hang, Request, Say, ScriptedServer, call
 from swarmlet.trace import CallStarted, Event, TextDelta
 
 pytestmark = pytest.mark.anyio
@@ -220,6 +220,18 @@ async def test_the_program_prints_who_says_what_and_goes_on_from_its_file(
     await program.main(script, state)
     assert "\nyou: Bye!\nbilling: Goodbye.\n" in capsys.readouterr().out
     assert len(Talk.model_validate_json(await state.read_text()).lines) == 8
+
+
+async def test_the_program_tells_the_colleague_why_and_once(
+    scripted_server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scripted_server.when(by(reception), Fail(401, message="Incorrect \x1b[31mkey"), times=1)
+    await program.main()
+    said = capsys.readouterr()
+    assert said.err.count("[for the colleague: ") == 1
+    assert "401" in said.err
+    assert "\x1b" not in said.err
+    assert said.out.count("A colleague has your case") == 2
 
 
 def test_what_a_model_writes_is_bounded() -> None:
