@@ -222,6 +222,7 @@ def test_a_run_that_goes_on_is_told_anew_only_if_there_is_news(tmp_path: Path) -
 # The command
 
 
+@pytest.mark.skipif(signal.getsignal(signal.SIGINT) == signal.SIG_IGN, reason="Ctrl-C is ignored where this was started")
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     example_journal(path)
