@@ -38,7 +38,7 @@ def find_question(thread: Thread) -> str:
     return history(thread)
 
 
-@agent(Draft, max_tokens=350)
+@agent(Draft, max_tokens=500)
 def write(attempt: Attempt) -> str:
     """You write the answer to a mail, short and in the voice of the person's earlier mails.
 
