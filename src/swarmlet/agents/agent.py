@@ -92,40 +92,31 @@ def agent(
     """Make a node of a prompt function: its parameters go in, its text (or messages) goes to a model, `output` comes back.
 
     The docstring of the function is the instructions (the system message), unless `instructions` are given. `output` is any
-    type pydantic can validate; `str` is plain text. A reply that does not fit goes back to the model, `repairs` times at
-    most. `tools` are functions, nodes or graphs that the model may call; `max_turns` bounds its replies, and `max_tokens`
-    the tokens of each. Where a budget leaves less than `max_tokens`, the reply's cap is lowered, but not below `min_tokens`;
-    without that it is not lowered. `model` is a name; without it the nearest `with_options(model=)` decides, then the
-    swarm's default. `fit` are policies, `DropOldest()` say, that cut a conversation which has outgrown the model's window, or
-    the smaller `window` that you give it: tokens of the prompt and `max_tokens` together. A reply that reaches `max_tokens` is
-    an error; with `truncated="keep"` a text is taken as it is, cut off.
-    With `early=True`, an `each` over the output, or over a list in it, starts each item as soon as the model has written it.
-    Results are the same as without. That is a bet on the reply: items that it has otherwise in the end, as it was sent back or
-    asked for again, are stopped and run again, and what was spent on them is lost. So it is for steps that change nothing in
-    the world. Where no `each` can begin early, nothing changes.
+    type pydantic can validate; `str` is plain text. A reply that does not fit goes back, `repairs` times at most. `tools` are
+    functions, nodes or graphs that the model may call; `max_turns` bounds its replies, `max_tokens` the tokens of each. Where a
+    budget leaves less, that cap is lowered, but not below `min_tokens`; without it never. `model` is a name; without it the
+    nearest `with_options(model=)` decides, then the swarm's default. `fit` are policies, `DropOldest()` say, that cut a
+    conversation which has outgrown the model's window, or the smaller `window` that you give: prompt and `max_tokens` together.
+    A reply that reaches `max_tokens` is an error; with `truncated="keep"` a text is taken as it is, cut off. With `early=True`
+    an `each` over the output, or a list in it, starts each item as soon as it is written. That is a bet: items that the reply
+    has otherwise in the end are stopped and run again, and what was spent is lost; so for steps that change nothing outside.
 
     Raises `GraphError` for an output type or a tool that the API would refuse.
     """
-    _check_output(output)
     _check_numbers(max_turns=max_turns, max_tokens=max_tokens, repairs=repairs, temperature=temperature)
-    _check_least(min_tokens, max_tokens, repairs=repairs)
-    shape = output_of(output)
-    _check_truncated(truncated, output, shape)
-    lists = _lists_of(output, shape, early=early)
-    known = tools_of(tools)
-    policies = _policies_of(fit)
-    _check_window(window, max_tokens, policies)
+    shape = _shape_of(output, truncated)
+    lists, known = _lists_of(output, shape, early=early), tools_of(tools)
+    policies, least = _policies_of(fit, window, max_tokens), _least(min_tokens, max_tokens)
 
     def decorate(prompt: Callable[..., object], /) -> Agent[..., T]:
-        _check_prompt(prompt)
-        told = (inspect.cleandoc(instructions) if instructions is not None else inspect.getdoc(prompt)) or ""
+        told = _told(prompt, instructions)
         settings = AgentSettings(
             instructions=told,
             tools=known,
             output=cast("Output[object]", shape),
             max_turns=max_turns,
             max_tokens=max_tokens,
-            min_tokens=min_tokens,
+            min_tokens=least,
             repairs=repairs,
             temperature=temperature,
             seed=seed,
@@ -141,17 +132,19 @@ def agent(
     return cast("AgentDecorator[T]", decorate)
 
 
-def _check_prompt(prompt: Callable[..., object]) -> None:
+def _told(prompt: Callable[..., object], instructions: str | None) -> str:
+    """The instructions: those that were given, or else the docstring."""
     if not inspect.isroutine(prompt):
         raise GraphError(f"@agent decorates a prompt function, not {describe(prompt)}")
+    return (inspect.cleandoc(instructions) if instructions is not None else inspect.getdoc(prompt)) or ""
 
 
-def _check_least(least: int | None, most: int, *, repairs: int) -> None:
-    if least is None:
-        return
-    _check_numbers(min_tokens=least, repairs=repairs, temperature=None)
-    if least > most:
-        raise GraphError(f"{user_line()}: agent(min_tokens={least}) is above max_tokens={most}")
+def _least(least: int | None, most: int) -> int | None:
+    if least is not None:
+        _check_numbers(min_tokens=least, repairs=0, temperature=None)
+        if least > most:
+            raise GraphError(f"{user_line()}: agent(min_tokens={least}) is above max_tokens={most}")
+    return least
 
 
 def _check_window(window: int | None, max_tokens: int, policies: Sequence[Fit]) -> None:
@@ -164,11 +157,15 @@ def _check_window(window: int | None, max_tokens: int, policies: Sequence[Fit]) 
         raise GraphError(f"{user_line()}: agent(window={window}) is for what fit= does, so it needs a policy: fit=DropOldest()")
 
 
-def _check_truncated(truncated: object, output: object, shape: Output[Any]) -> None:  # Any: whether it is text is looked at
+def _shape_of(output: TypeForm[T], truncated: object) -> Output[T]:
+    """What a reply must be, if that is something that may be cut off as the agent wants it."""
+    _check_output(output)
+    shape = output_of(output)
     if truncated not in ("raise", "keep"):
         raise GraphError(f"{user_line()}: agent(truncated=) is 'raise' or 'keep', not {truncated!r}")
     if truncated == "keep" and shape.schema is not None:
         raise GraphError(f"{user_line()}: agent(truncated='keep') is for str; half a {show(output)} would be none")
+    return shape
 
 
 def _cache_key(origin: str, instructions: str, tools: Sequence[Tool], answer: ReplyFormat | None) -> str:
@@ -177,13 +174,14 @@ def _cache_key(origin: str, instructions: str, tools: Sequence[Tool], answer: Re
     return f"swarmlet-{blake2b(begins, digest_size=16).hexdigest()}"
 
 
-def _policies_of(given: Fit | Sequence[Fit] | None) -> tuple[Fit, ...]:
+def _policies_of(given: Fit | Sequence[Fit] | None, window: int | None, max_tokens: int) -> tuple[Fit, ...]:
     """What an agent is to do with a conversation that is too long. Raises `GraphError` for what is no policy."""
     several = isinstance(given, list | tuple)
     policies = () if given is None else tuple(cast("Sequence[Fit]", given)) if several else (cast("Fit", given),)
     for policy in policies:
         if isinstance(policy, type) or not callable(policy):
             raise GraphError(f"agent(fit=) takes policies such as DropOldest(), not {policy!r}")
+    _check_window(window, max_tokens, policies)
     return policies
 
 
